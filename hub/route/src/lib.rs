@@ -1,1 +1,4 @@
-//! (being written)
+//! The route language. Pure: text in, plan or problems out.
+
+pub mod expression;
+pub mod plan;

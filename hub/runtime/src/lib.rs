@@ -1,1 +1,33 @@
-//! (being written)
+//! The running hub: thin loops around [`hub_life`], one for each partition of each topic.
+//!
+//! - [`intake`](crate::Hub): a source's `next`, [`admit`], durable append, `settle`.
+//! - [`process`]: inbox; runs the compute steps of a segment and commits what they produce.
+//! - [`deliver`]: outbox; intent, send, outcome, resolve.
+//! - [`wait`]: waits, answers, tasks, deadlines.
+//! - [`case`]: judges states and writes the journal.
+//!
+//! Nothing here knows a connector by name. Every loop reads a batch, computes, and commits outputs, state and position
+//! together; what must wait becomes keyed state and leaves the prefix.
+
+mod admit;
+mod batch;
+mod case;
+mod clock;
+mod commands;
+mod deliver;
+mod error;
+mod hub;
+mod intake;
+mod interpret;
+mod operate;
+mod process;
+mod record;
+mod routes;
+mod timers;
+mod wait;
+mod worker;
+
+pub use clock::SystemClock;
+pub use error::Error;
+pub use hub::{Hub, HubSettings, RuntimeLimits};
+pub use operate::{Alarm, Decided, Operate, OperateError, Release, Released, RouteStatus};

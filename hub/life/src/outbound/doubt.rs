@@ -1,0 +1,171 @@
+//! An attempt of which nobody knows how it ended: asking, the fence, and the account for the person who decides.
+
+use hub_core::Value;
+use hub_core::journal::ParkedKind;
+use jiff::Timestamp;
+
+use super::advance::{Cx, Next, later};
+use super::{Answer, Command, Now, Policy, State};
+
+/// How much of an answer goes into the account, in characters.
+const EVIDENCE_CHARS_MAX: usize = 600;
+
+/// The content of [`State::InDoubt`].
+#[derive(Clone)]
+pub(super) struct Doubt {
+    epoch: String,
+    since: Timestamp,
+    not_after: Timestamp,
+    cause: String,
+    pub(super) ask_at: Timestamp,
+    asked: u32,
+    evidence: Value,
+}
+
+impl Doubt {
+    /// An attempt of this life that ended without an outcome: it is over, its bytes may still be on their way.
+    pub(super) fn ended(now: &Now<'_>, not_after: Timestamp, cause: String, policy: &Policy) -> Self {
+        let ask_at = later(now.at, policy.resolve_every);
+        let not_after = not_after.min(now.at);
+        Self { epoch: now.epoch.to_owned(), since: now.at, not_after, cause, ask_at, asked: 0, evidence: Value::Null }
+    }
+
+    /// An attempt of another life, found at `at`.
+    pub(super) fn orphaned(at: Timestamp, epoch: &str, attempt: u32, over: bool) -> Self {
+        let (not_after, cause) = match over {
+            true => (at, format!("the hub's life {epoch} ended while attempt {attempt} was under way")),
+            false => {
+                (Timestamp::MAX, format!("the hub's life {epoch} lost its place while attempt {attempt} was under way"))
+            }
+        };
+        Self { epoch: epoch.to_owned(), since: at, not_after, cause, ask_at: at, asked: 0, evidence: Value::Null }
+    }
+
+    fn of(state: &State) -> Option<Self> {
+        let State::InDoubt { epoch, since, not_after, cause, ask_at, asked, evidence } = state.clone() else {
+            return None;
+        };
+        Some(Self { epoch, since, not_after, cause, ask_at, asked, evidence })
+    }
+
+    pub(super) fn into_state(self) -> State {
+        let Self { epoch, since, not_after, cause, ask_at, asked, evidence } = self;
+        State::InDoubt { epoch, since, not_after, cause, ask_at, asked, evidence }
+    }
+
+    /// The life that tried is over: whatever it sent, it sent before this moment.
+    fn note_over(&mut self, over: bool, at: Timestamp) {
+        if over && self.not_after == Timestamp::MAX {
+            self.not_after = at;
+        }
+    }
+
+    /// From when on the receiver's view is final; `None` while the life that tried may still run.
+    fn settled_at(&self, policy: &Policy) -> Option<Timestamp> {
+        (self.not_after < Timestamp::MAX).then(|| later(self.since.max(self.not_after), policy.settles_after))
+    }
+
+    /// Whether the last question was put when the receiver's view was final ([`ask_due`] keeps its time in `ask_at`).
+    fn asked_when_settled(&self, policy: &Policy) -> bool {
+        self.settled_at(policy).is_some_and(|settled| self.ask_at >= later(settled, policy.resolve_every))
+    }
+
+    /// When asking ends and a person has to decide; never before the receiver's view can be final.
+    fn give_up_at(&self, policy: &Policy) -> Timestamp {
+        let patience = policy.patience.max(policy.settles_after);
+        later(self.since, patience).max(self.settled_at(policy).unwrap_or(self.since))
+    }
+
+    /// What is known, for the person who decides.
+    pub(super) fn account(&self, attempt: u32) -> String {
+        let Self { epoch, since, asked, .. } = self;
+        let cause = shortened(&self.cause);
+        let fence = match self.not_after == Timestamp::MAX {
+            true => "that life is not known to be over and may still send",
+            false => "that attempt is over",
+        };
+        let evidence = match &self.evidence {
+            Value::Null => String::new(),
+            evidence => format!(", last evidence: {}", shortened(&evidence.to_string())),
+        };
+        format!(
+            "attempt {attempt} of life {epoch} is in doubt since {since}: {cause}; {fence}; the receiver was asked {asked} \
+             times{evidence}"
+        )
+    }
+}
+
+/// A new life found the doubt.
+pub(super) fn reopened(cx: &Cx<'_>, over: bool) -> Next {
+    with(cx, |mut doubt| {
+        doubt.note_over(over, cx.now.at);
+        wait(cx, doubt)
+    })
+}
+
+/// Puts the next question. `ask_at` moves on, so that a crash asks again and the answer knows when it was asked for.
+pub(super) fn ask_due(cx: &Cx<'_>) -> Next {
+    with(cx, |mut doubt| {
+        if cx.now.at < doubt.ask_at {
+            return wait(cx, doubt);
+        }
+        doubt.asked = doubt.asked.saturating_add(1);
+        doubt.ask_at = later(cx.now.at, cx.policy.resolve_every);
+        cx.to(doubt.into_state(), vec![Command::Ask])
+    })
+}
+
+/// Judges an answer.
+pub(super) fn asked(cx: &Cx<'_>, answer: Answer, over: bool) -> Next {
+    with(cx, |mut doubt| {
+        doubt.note_over(over, cx.now.at);
+        match answer {
+            Answer::Delivered(receipt) => cx.delivered(receipt),
+            Answer::NotDelivered(evidence) => not_there(cx, Doubt { evidence, ..doubt }, over),
+            Answer::Unknown(evidence) => ask_again(cx, Doubt { evidence, ..doubt }, None),
+            Answer::CouldNotAsk(cause) => ask_again(cx, doubt, Some(&cause)),
+        }
+    })
+}
+
+/// "Not there" counts only inside the fence. Outside it, it is asked again when it can count.
+fn not_there(cx: &Cx<'_>, doubt: Doubt, over: bool) -> Next {
+    if !over {
+        return ask_again(cx, doubt, None);
+    }
+    if doubt.asked_when_settled(cx.policy) {
+        return cx.try_again(None, format!("{}; it did not arrive", doubt.account(cx.from.attempts)));
+    }
+    let pause = later(cx.now.at, cx.policy.resolve_every);
+    let ask_at = doubt.settled_at(cx.policy).map_or(pause, |settled| settled.max(pause));
+    wait(cx, Doubt { ask_at, ..doubt })
+}
+
+/// Asks again after the usual pause, or leaves it to a person when patience is over.
+fn ask_again(cx: &Cx<'_>, doubt: Doubt, could_not: Option<&str>) -> Next {
+    if cx.now.at >= doubt.give_up_at(cx.policy) {
+        let could_not = could_not.map(|cause| format!("; could not ask: {}", shortened(cause))).unwrap_or_default();
+        return cx.park(ParkedKind::InDoubt, doubt.account(cx.from.attempts) + &could_not);
+    }
+    let ask_at = later(cx.now.at, cx.policy.resolve_every);
+    wait(cx, Doubt { ask_at, ..doubt })
+}
+
+fn wait(cx: &Cx<'_>, doubt: Doubt) -> Next {
+    let commands = vec![Command::WakeAt(doubt.ask_at)];
+    cx.to(doubt.into_state(), commands)
+}
+
+fn with(cx: &Cx<'_>, then: impl FnOnce(Doubt) -> Next) -> Next {
+    match Doubt::of(&cx.from.state) {
+        Some(doubt) => then(doubt),
+        None => cx.stay(Vec::new()),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(EVIDENCE_CHARS_MAX) {
+        Some((end, _)) => format!("{} ...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,346 @@
+//! Admission: between a source's `next` and the durable append. A bounded parse, the case, the keys, and the leading steps
+//! that only judge.
+
+use std::sync::Arc;
+
+use hub_backbone::{Place, Topic};
+use hub_core::journal::{Parked, ParkedKind, What};
+use hub_core::{
+    Applied, Case, Incoming, Lane, Media, Message, MessageId, Problem, Scope, Span, StepError, Value, Verdict, header,
+    read_json,
+};
+use hub_route::expression::Roots;
+use hub_route::plan::{OpKind, Plan};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, json};
+use tokio::sync::Mutex;
+
+use crate::Error;
+use crate::batch::{Batch, event_of};
+use crate::hub::Shared;
+use crate::interpret::case_of;
+use crate::process::refusal_evidence;
+use crate::record::{ParkedWork, Work, owned_id};
+use crate::routes::Route;
+
+/// Serialises the check of keys with the commit that writes them. Judging is done before, outside of it.
+#[derive(Default)]
+pub(crate) struct Admission(Mutex<()>);
+
+/// What is remembered about a transport key, or about a business operation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Taken {
+    id: MessageId,
+    case: String,
+    sha256: String,
+    at: Timestamp,
+}
+
+/// A message that has been judged, and what it will be known by.
+struct Judged {
+    incoming: Incoming,
+    sha256: String,
+    result: Result<Admitted, Vec<Problem>>,
+}
+
+/// What a message that is right becomes.
+struct Admitted {
+    case: Case,
+    lane: String,
+    business: Option<String>,
+}
+
+/// Admits a batch: durable on return. One verdict for each message.
+pub(crate) async fn admit(
+    shared: &Shared,
+    route: &Arc<Route>,
+    messages: Vec<Incoming>,
+    cursor: Option<Value>,
+) -> Result<Vec<Verdict>, Error> {
+    let now = shared.clock.now();
+    let mut judged = Vec::with_capacity(messages.len());
+    for incoming in messages {
+        judged.push(judge(shared, route, incoming, now).await?);
+    }
+    let _one = shared.admission.0.lock().await;
+    let mut batch = Batch::new(&*shared.backbone);
+    let mut verdicts = Vec::with_capacity(judged.len());
+    for judged in judged {
+        verdicts.push(take(shared, route, &mut batch, judged, now).await?);
+    }
+    if let Some(cursor) = cursor {
+        batch.put(cursor_place(shared, &route.plan.route), "cursor", &route.plan.route, &cursor);
+    }
+    if !batch.is_empty() {
+        let _ = batch.commit().await?;
+    }
+    Ok(verdicts)
+}
+
+/// Whether there is no room for more work.
+pub(crate) async fn is_full(shared: &Shared) -> Result<bool, Error> {
+    for partition in 0..shared.backbone.partitions() {
+        let place = Place::new(Topic::INBOX, partition);
+        let waiting = shared.backbone.end(place).await?.saturating_sub(shared.backbone.position(place).await?);
+        if waiting > shared.limits.backlog_max {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The verdicts on a batch for which there is no room.
+pub(crate) fn busy(count: usize) -> Vec<Verdict> {
+    vec![Verdict::Busy { retry_after: Span(std::time::Duration::from_secs(5)) }; count]
+}
+
+/// Where a polling source stood.
+pub(crate) async fn cursor(shared: &Shared, route: &str) -> Result<Value, Error> {
+    let batch = Batch::new(&*shared.backbone);
+    Ok(batch.get::<Value>(cursor_place(shared, route), "cursor", route).await?.unwrap_or_default())
+}
+
+fn cursor_place(shared: &Shared, route: &str) -> Place {
+    Place::of_key(Topic::INBOX, route, shared.backbone.partitions())
+}
+
+// -- judging: pure but for reading the message -------------------------------------------------------------------------
+
+async fn judge(shared: &Shared, route: &Route, incoming: Incoming, now: Timestamp) -> Result<Judged, Error> {
+    let sha256 = incoming.body.sha256();
+    let result = match bounded(&incoming, shared.limits.body_max) {
+        Err(problem) => Err(vec![problem]),
+        Ok(()) => admitted(shared, route, &incoming, now).await?,
+    };
+    Ok(Judged { incoming, sha256, result })
+}
+
+/// Limits before parsing; what a source itself says about a file that it could not hand over whole.
+fn bounded(incoming: &Incoming, bytes_max: usize) -> Result<(), Problem> {
+    if let Some(problem) = incoming.headers.get("file-problem") {
+        return Err(Problem::at("file", "", problem.clone()));
+    }
+    let body = &incoming.body;
+    if body.media == Media::Json {
+        return read_json(&body.bytes, bytes_max).map(drop).map_err(|detail| Problem::at("json", "", detail));
+    }
+    if body.bytes.len() > bytes_max {
+        let detail = format!("body has {} bytes, at most {bytes_max} are allowed", body.bytes.len());
+        return Err(Problem::at("size", "", detail));
+    }
+    Ok(())
+}
+
+async fn admitted(
+    shared: &Shared,
+    route: &Route,
+    incoming: &Incoming,
+    now: Timestamp,
+) -> Result<Result<Admitted, Vec<Problem>>, Error> {
+    let mut message = Message {
+        id: incoming.id.clone(),
+        lane: Lane(String::new()),
+        case: Case::of_message(&incoming.id),
+        headers: incoming.headers.clone(),
+        body: incoming.body.clone(),
+    };
+    let bound = Value::Object(Map::new());
+    let roots = Roots::new(&message, &Value::Null, &bound, now);
+    let case = find_case(shared, &route.plan, &roots, &message);
+    if let Ok(case) = &case {
+        message.case = case.clone();
+    }
+    let entity = shared.entity(message.case.entity.as_deref());
+    for (index, op) in route.plan.segments.get("").map_or(&[][..], |s| &s.ops).iter().take(route.plan.judges).enumerate() {
+        // Without a case later judges would only repeat, in other words, what the first one says.
+        if index > 0 && case.is_err() {
+            break;
+        }
+        if let Err(problems) = run_judge(route, &op.place, &op.what, message.clone(), (now, &entity, &bound)).await {
+            return Ok(Err(problems));
+        }
+    }
+    let case = match case {
+        Ok(case) => case,
+        Err(problem) => return Ok(Err(vec![problem])),
+    };
+    let roots = Roots::new(&message, &entity, &bound, now);
+    Ok(keys(&route.plan, &roots, case).map_err(|problem| vec![problem]))
+}
+
+async fn run_judge(
+    route: &Route,
+    place: &str,
+    what: &OpKind,
+    message: Message,
+    (now, entity, bound): (Timestamp, &Value, &Value),
+) -> Result<(), Vec<Problem>> {
+    let OpKind::Step { .. } = what else { return Ok(()) };
+    let Some(step) = route.step(place) else { return Ok(()) };
+    let scope = Scope { now, entity, params: &Value::Null, bound };
+    match step.apply(message, &scope).await {
+        Ok(Applied { .. }) => Ok(()),
+        Err(StepError::Invalid(problems)) => Err(problems),
+        // It is judged again in the route, where it can wait.
+        Err(StepError::Unavailable(_)) => Ok(()),
+    }
+}
+
+fn find_case(shared: &Shared, plan: &Plan, roots: &Roots, message: &Message) -> Result<Case, Problem> {
+    let Some(case_plan) = &plan.case else { return Ok(Case::of_message(&message.id)) };
+    let case = case_of(case_plan, roots).map_err(|e| Problem::at("admission.case", "", e.to_string()))?;
+    match &case.entity {
+        Some(entity) if shared.entities.get(entity).is_none() => {
+            let detail = format!("{}: `{entity}` is not in config/entities.yaml", case.id);
+            Err(Problem::at("admission.entity", "", detail))
+        }
+        _ => Ok(case),
+    }
+}
+
+fn keys(plan: &Plan, roots: &Roots, case: Case) -> Result<Admitted, Problem> {
+    let text = |program: &hub_route::expression::Program, code: &str| match program.eval(roots) {
+        Ok(Value::String(text)) => Ok(text),
+        Ok(other) => Err(Problem::at(code, "", format!("`{}` gave {other}, not text", program.text))),
+        Err(error) => Err(Problem::at(code, "", error.to_string())),
+    };
+    let lane = plan.lane.as_ref().map(|lane| text(lane, "admission.lane")).transpose()?;
+    let business = plan.idempotent.as_ref().map(|plan| text(&plan.key, "admission.key")).transpose()?;
+    Ok(Admitted { lane: lane.unwrap_or_else(|| case.id.clone()), case, business })
+}
+
+// -- taking: keys, append ---------------------------------------------------------------------------------------------------
+
+async fn take(
+    shared: &Shared,
+    route: &Route,
+    batch: &mut Batch<'_>,
+    judged: Judged,
+    now: Timestamp,
+) -> Result<Verdict, Error> {
+    let transport = transport_key(&route.plan.route, &judged.incoming);
+    let home = batch.place(Topic::INBOX, &transport);
+    if let Some(taken) = batch.get::<Taken>(home, "transport", &transport).await? {
+        return Ok(again(&taken, &judged));
+    }
+    let admitted = match judged.result {
+        Ok(admitted) => admitted,
+        Err(problems) if judged.incoming.answerable => return Ok(Verdict::Refused { problems }),
+        Err(problems) => return park(shared, route, batch, judged.incoming, &problems, now).await,
+    };
+    let taken = Taken {
+        id: judged.incoming.id.clone(),
+        case: admitted.case.id.clone(),
+        sha256: judged.sha256,
+        at: now,
+    };
+    if let Some(key) = &admitted.business {
+        let place = batch.place(Topic::INBOX, key);
+        match batch.get::<Taken>(place, "business", key).await? {
+            Some(first) if judged.incoming.answerable => return Ok(collision(key, &first)),
+            Some(first) => {
+                let problem = Problem::at("admission.duplicate", "", collision_text(key, &first));
+                return park(shared, route, batch, judged.incoming, &[problem], now).await;
+            }
+            None => batch.put(place, "business", key, &taken),
+        }
+    }
+    batch.put(home, "transport", &transport, &taken);
+    let work = work_of(shared, route, &judged.incoming, admitted.case, admitted.lane, now).await?;
+    let source = judged.incoming.headers.get(header::ORIGIN).cloned().unwrap_or_default();
+    batch.event(event_of(
+        &work,
+        now,
+        What::Received {
+            source: format!("{} {source}", route.plan.source.kind).trim().to_string(),
+            sender: judged.incoming.headers.get(header::SENDER).cloned().unwrap_or_default(),
+            sha256: taken.sha256,
+            bytes: judged.incoming.body.bytes.len() as u64,
+        },
+    ));
+    batch.work(Work { skip: route.plan.judges, ..work });
+    Ok(Verdict::Stored { id: taken.id, case: taken.case, again: false })
+}
+
+/// What a delivery is known by: the sender's key, or the message's own identity.
+fn transport_key(route: &str, incoming: &Incoming) -> String {
+    match &incoming.key {
+        Some(key) => format!("{route}\u{1f}key\u{1f}{}\u{1f}{}", key.sender, key.key),
+        None => format!("{route}\u{1f}id\u{1f}{}", incoming.id),
+    }
+}
+
+fn again(taken: &Taken, judged: &Judged) -> Verdict {
+    if taken.sha256 == judged.sha256 {
+        return Verdict::Stored { id: taken.id.clone(), case: taken.case.clone(), again: true };
+    }
+    Verdict::Conflict { detail: format!("this key was used at {} with other content (message {})", taken.at, taken.id) }
+}
+
+fn collision(key: &str, first: &Taken) -> Verdict {
+    Verdict::Conflict { detail: collision_text(key, first) }
+}
+
+fn collision_text(key: &str, first: &Taken) -> String {
+    format!(
+        "operation `{key}` was taken at {} as message {} (case {}); send a new revision if it is meant to change",
+        first.at, first.id, first.case
+    )
+}
+
+async fn work_of(
+    shared: &Shared,
+    route: &Route,
+    incoming: &Incoming,
+    case: Case,
+    lane: String,
+    now: Timestamp,
+) -> Result<Work, Error> {
+    Ok(Work {
+        id: incoming.id.clone(),
+        route: route.plan.route.clone(),
+        version: route.plan.version.clone(),
+        segment: String::new(),
+        skip: 0,
+        at: now,
+        lane,
+        case,
+        headers: incoming.headers.clone(),
+        body: shared.store_body(&incoming.body).await?,
+        bound: Value::Object(Map::new()),
+        failures: 0,
+    })
+}
+
+/// Keeps a message that is not admitted and whose sender cannot be told: raw bytes and all reasons, for a person.
+async fn park(
+    shared: &Shared,
+    route: &Route,
+    batch: &mut Batch<'_>,
+    incoming: Incoming,
+    problems: &[Problem],
+    now: Timestamp,
+) -> Result<Verdict, Error> {
+    let case = Case::of_message(&incoming.id);
+    let lane = case.id.clone();
+    let place = batch.place(Topic::INBOX, &lane);
+    let id = owned_id(place, &format!("{}.refused", incoming.id));
+    if batch.get::<ParkedWork>(place, "parked", &id).await?.is_some() {
+        return Ok(Verdict::Parked { id: incoming.id });
+    }
+    let work = work_of(shared, route, &incoming, case, lane, now).await?;
+    let mut evidence = refusal_evidence(problems);
+    evidence["headers"] = json!(incoming.headers);
+    let parked = Parked {
+        id: id.clone(),
+        kind: ParkedKind::Refused,
+        reason: problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        evidence,
+        sha256: shared.blobs.put(&incoming.body.bytes).await?,
+        mime: incoming.body.media.mime().to_string(),
+    };
+    batch.tell(&work, now, What::Parked(parked));
+    batch.put(place, "parked", &id, &ParkedWork { kind: ParkedKind::Refused, work });
+    Ok(Verdict::Parked { id: incoming.id })
+}

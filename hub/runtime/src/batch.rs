@@ -1,0 +1,196 @@
+//! One atomic step of a loop: what it reads sees what it has already written.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use hub_backbone::{Backbone, Commit, Offset, Place, Topic};
+use hub_core::journal::{EVENT_VERSION, Event, What};
+use hub_core::{Case, Value};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Error;
+use crate::record::{CaseRecord, InboxRecord, OutboxRecord, WaitRecord, Work, decode, encode};
+
+/// Collects outputs and state changes of one commit.
+pub(crate) struct Batch<'a> {
+    backbone: &'a dyn Backbone,
+    commit: Commit,
+    overlay: HashMap<(Place, &'static str, String), Option<Bytes>>,
+    /// Events, by case partition, so that one record carries those of one step.
+    events: Vec<Event>,
+    /// The last output of the topic `cases`, for positions that writes return.
+    last_case: Option<(Place, usize)>,
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn new(backbone: &'a dyn Backbone) -> Self {
+        Self { backbone, commit: Commit::new(), overlay: HashMap::new(), events: Vec::new(), last_case: None }
+    }
+
+    /// The partition that owns a key.
+    pub(crate) fn place(&self, topic: Topic, key: &str) -> Place {
+        Place::of_key(topic, key, self.backbone.partitions())
+    }
+
+    /// A value of keyed state, as this batch has left it.
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        place: Place,
+        space: &'static str,
+        key: &str,
+    ) -> Result<Option<T>, Error> {
+        let bytes = match self.overlay.get(&(place, space, key.to_string())) {
+            Some(changed) => changed.clone(),
+            None => self.backbone.get(place, space, key).await?,
+        };
+        bytes.map(|bytes| decode(&format!("{place} state {space}/{key}"), &bytes)).transpose()
+    }
+
+    pub(crate) fn put<T: Serialize>(&mut self, place: Place, space: &'static str, key: &str, value: &T) {
+        let bytes = Bytes::from(encode(value));
+        let _ = self.overlay.insert((place, space, key.to_string()), Some(bytes.clone()));
+        self.commit.put(place, space, key, bytes);
+    }
+
+    pub(crate) fn delete(&mut self, place: Place, space: &'static str, key: &str) {
+        let _ = self.overlay.insert((place, space, key.to_string()), None);
+        self.commit.delete(place, space, key);
+    }
+
+    /// Hands a message to the segment that it points at.
+    pub(crate) fn work(&mut self, work: Work) {
+        let (place, key) = (self.place(Topic::INBOX, &work.lane), work.id.to_string());
+        self.commit.append(place, key, encode(&InboxRecord::Work(Box::new(work))));
+    }
+
+    pub(crate) fn outbox(&mut self, place: Place, key: &str, record: &OutboxRecord) {
+        self.commit.append(place, key, encode(record));
+    }
+
+    pub(crate) fn wait(&mut self, place: Place, key: &str, record: &WaitRecord) {
+        self.commit.append(place, key, encode(record));
+    }
+
+    pub(crate) fn done(&mut self, place: Place, next: Offset) {
+        self.commit.done(place, next);
+    }
+
+    /// Appends to the journal; only the owner of a case does.
+    pub(crate) fn journal(&mut self, partition: u16, event: &Event) {
+        self.commit.append(Place::new(Topic::JOURNAL, partition), event.case.id.clone(), encode_event(event));
+    }
+
+    /// Sends an event to the owner of its case.
+    pub(crate) fn event(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Sends an event about a message to the owner of its case.
+    pub(crate) fn tell(&mut self, work: &Work, at: Timestamp, what: What) {
+        self.event(event_of(work, at, what));
+    }
+
+    /// Moves collected events into records: one for each run of events of one case.
+    pub(crate) fn flush_events(&mut self) {
+        let mut events = std::mem::take(&mut self.events).into_iter().peekable();
+        while let Some(first) = events.next() {
+            let case = first.case.id.clone();
+            let mut run = vec![first];
+            while let Some(next) = events.next_if(|next| next.case.id == case) {
+                run.push(next);
+            }
+            let place = self.place(Topic::CASES, &case);
+            self.last_case = Some((place, self.commit.outputs.len()));
+            self.commit.append(place, case, encode(&CaseRecord { events: run }));
+        }
+    }
+
+    /// Which output carries the last events so far; see [`Written::position`].
+    pub(crate) fn mark(&mut self) -> Option<(Place, usize)> {
+        self.flush_events();
+        self.last_case
+    }
+
+    /// Remembers where the batch stands, so that a message that fails half-way leaves nothing behind.
+    pub(crate) fn savepoint(&mut self) -> Savepoint {
+        self.flush_events();
+        Savepoint { outputs: self.commit.outputs.len(), state: self.commit.state.len(), last_case: self.last_case }
+    }
+
+    /// Takes everything since the savepoint back.
+    pub(crate) fn rollback(&mut self, to: &Savepoint) {
+        self.events.clear();
+        self.commit.outputs.truncate(to.outputs);
+        self.commit.state.truncate(to.state);
+        self.last_case = to.last_case;
+        let replay = self.commit.state.iter().map(|c| ((c.place, c.space, c.key.clone()), c.value.clone()));
+        self.overlay = replay.collect();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.commit.is_empty() && self.events.is_empty()
+    }
+
+    /// Makes everything durable.
+    pub(crate) async fn commit(mut self) -> Result<Written, Error> {
+        self.flush_events();
+        let offsets = self.backbone.commit(self.commit).await?;
+        Ok(Written(offsets))
+    }
+}
+
+/// See [`Batch::savepoint`].
+pub(crate) struct Savepoint {
+    outputs: usize,
+    state: usize,
+    last_case: Option<(Place, usize)>,
+}
+
+/// The offsets that a commit's outputs got.
+pub(crate) struct Written(Vec<Offset>);
+
+impl Written {
+    /// The position of a marked output, as the API returns it; empty if nothing was marked.
+    pub(crate) fn position(&self, mark: Option<(Place, usize)>) -> String {
+        let offset = mark.and_then(|(place, index)| Some((place, self.0.get(index)?)));
+        offset.map(|(place, offset)| format!("{place}@{offset}")).unwrap_or_default()
+    }
+}
+
+/// Journal events are written without the envelope of other records: they carry their own version.
+fn encode_event(event: &Event) -> Vec<u8> {
+    serde_json::to_vec(event).expect("invariant: events hold only values that JSON can hold")
+}
+
+/// An event about a message.
+pub(crate) fn event_of(work: &Work, at: Timestamp, what: What) -> Event {
+    Event {
+        v: EVENT_VERSION,
+        case: work.case.clone(),
+        at,
+        message: work.id.to_string(),
+        route: work.route.clone(),
+        version: work.version.clone(),
+        segment: work.segment.clone(),
+        what,
+    }
+}
+
+/// An event about a case that no message of it caused.
+pub(crate) fn event_about(case: &Case, at: Timestamp, what: What) -> Event {
+    Event {
+        v: EVENT_VERSION,
+        case: case.clone(),
+        at,
+        message: String::new(),
+        route: String::new(),
+        version: String::new(),
+        segment: String::new(),
+        what,
+    }
+}
+
+/// `null`, as a value.
+pub(crate) const NULL: Value = Value::Null;

@@ -1,0 +1,102 @@
+//! The owner of cases: judges states, and is the only one that writes their history.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hub_backbone::{Place, Stored};
+use hub_core::journal::{Event, What};
+use hub_route::cases::Judged;
+
+use crate::Error;
+use crate::batch::{Batch, Written};
+use crate::hub::Shared;
+use crate::record::{CaseRecord, decode};
+use crate::timers::Timers;
+use crate::worker::Worker;
+
+/// One partition of the cases.
+pub(crate) struct CaseWorker {
+    place: Place,
+    shared: Arc<Shared>,
+    timers: Timers,
+}
+
+impl CaseWorker {
+    pub(crate) fn new(place: Place, shared: Arc<Shared>) -> Self {
+        Self { place, shared, timers: Timers::default() }
+    }
+
+    async fn event(&self, batch: &mut Batch<'_>, mut event: Event) -> Result<(), Error> {
+        let case = event.case.id.clone();
+        let state = batch.get::<String>(self.place, "state", &case).await?;
+        let state = match state {
+            Some(state) => state,
+            None => self.begin(batch, &event),
+        };
+        if let What::State { to, from, moved, note } = &mut event.what {
+            let judged = self.shared.cases.judge(&event.case.kind, Some(&state), to);
+            from.clone_from(&state);
+            *moved = judged == Judged::Moved;
+            *note = note_of(&judged, &event.case.kind);
+            if *moved {
+                batch.put(self.place, "state", &case, to);
+            }
+        }
+        batch.journal(self.place.partition, &event);
+        Ok(())
+    }
+
+    /// A case begins in its kind's initial state.
+    fn begin(&self, batch: &mut Batch<'_>, event: &Event) -> String {
+        let initial = self.shared.cases.initial(&event.case.kind).unwrap_or_default().to_string();
+        batch.put(self.place, "state", &event.case.id, &initial);
+        if !initial.is_empty() {
+            let what = What::State { to: initial.clone(), from: String::new(), moved: true, note: String::new() };
+            batch.journal(self.place.partition, &Event { what, ..event.clone() });
+        }
+        initial
+    }
+}
+
+fn note_of(judged: &Judged, kind: &str) -> String {
+    match judged {
+        Judged::Moved => String::new(),
+        Judged::Late => "late: the case is further on".into(),
+        Judged::Forbidden => "config/cases.yaml does not allow this move".into(),
+        Judged::UnknownKind => format!("config/cases.yaml has no kind `{kind}`"),
+        Judged::UnknownState => format!("config/cases.yaml has no such state for `{kind}`"),
+    }
+}
+
+#[async_trait]
+impl Worker for CaseWorker {
+    type Signal = ();
+
+    fn place(&self) -> Place {
+        self.place
+    }
+
+    fn timers(&mut self) -> &mut Timers {
+        &mut self.timers
+    }
+
+    async fn restore(&mut self, _batch: &mut Batch<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn record(&mut self, batch: &mut Batch<'_>, record: Stored) -> Result<(), Error> {
+        let record: CaseRecord = decode(&format!("{} offset {}", self.place, record.offset), &record.bytes)?;
+        for event in record.events {
+            self.event(batch, event).await?;
+        }
+        Ok(())
+    }
+
+    async fn due(&mut self, _batch: &mut Batch<'_>, _key: String) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn committed(&mut self, _written: Written) -> Result<(), Error> {
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! The wall clock, watched by the boot clock.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use hub_core::Clock;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+/// A wall clock that is off the boot clock by more than this is not believed.
+const OFF_MAX: Duration = Duration::from_secs(60);
+/// Longest single sleep: a wall clock that was set back or forth is noticed soon.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// Time of the operating system.
+#[derive(Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods)] // the one place that reads the wall clock
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn sleep_until(&self, until: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            while let Ok(left) = Duration::try_from(until.duration_since(self.now())) {
+                if left.is_zero() {
+                    return;
+                }
+                tokio::time::sleep(left.min(SLEEP_MAX)).await;
+            }
+        })
+    }
+}
+
+/// Compares the wall clock with the boot clock: nothing expires while they disagree.
+#[derive(Debug)]
+pub(crate) struct ClockGuard(Mutex<(Timestamp, Instant)>);
+
+impl ClockGuard {
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self(Mutex::new((now, Instant::now())))
+    }
+
+    /// How far the wall clock is off, if that is more than a minute. Slow drift is followed.
+    pub(crate) fn off(&self, now: Timestamp) -> Option<Duration> {
+        let mut anchor = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (wall, boot) = *anchor;
+        let expected = i128::try_from(boot.elapsed().as_millis()).unwrap_or(i128::MAX);
+        let off = (now.duration_since(wall).as_millis() - expected).unsigned_abs();
+        let off = Duration::from_millis(u64::try_from(off).unwrap_or(u64::MAX));
+        if off <= OFF_MAX / 10 {
+            *anchor = (now, Instant::now());
+        }
+        (off > OFF_MAX).then_some(off)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_jump_of_the_wall_clock_is_noticed_and_drift_is_not() {
+        let start = Timestamp::from_second(1_000_000).unwrap();
+        let guard = ClockGuard::new(start);
+        tokio::time::advance(Duration::from_secs(100)).await;
+        assert_eq!(guard.off(start + Duration::from_secs(101)), None);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        let off = guard.off(start + Duration::from_secs(1_000)).unwrap();
+        assert!(off > Duration::from_secs(800), "{off:?}");
+        assert_eq!(guard.off(start + Duration::from_secs(112)), None);
+    }
+}

@@ -1,0 +1,173 @@
+//! Commands of people: a durable record for the owner, and the way back for its verdict.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hub_backbone::{Blobs, Commit, Place, Topic};
+use hub_life::task::Word;
+use tokio::sync::oneshot;
+
+use crate::batch::Written;
+use crate::hub::{Shared, Verdict};
+use crate::operate::{Alarm, Decided, Operate, OperateError, Release, Released, RouteStatus};
+use crate::record::{InboxRecord, OutboxRecord, ReleaseCommand, WaitRecord, encode, owner_of};
+
+/// How long a caller waits for a verdict.
+const VERDICT_WITHIN: Duration = Duration::from_secs(10);
+/// How long a reader waits for a view.
+const SEEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// Numbers the commands of this process.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// The admin API's way into a hub.
+pub(crate) struct Operator(pub(crate) Arc<Shared>);
+
+type Build = Box<dyn FnOnce(String) -> Verdict + Send + Sync>;
+
+/// Verdicts that become true with the next commit.
+#[derive(Default)]
+pub(crate) struct Answers(Vec<(String, Option<(Place, usize)>, Build)>);
+
+impl Answers {
+    /// `mark` names the output whose position the verdict carries.
+    pub(crate) fn push(
+        &mut self,
+        command: String,
+        mark: Option<(Place, usize)>,
+        build: impl FnOnce(String) -> Verdict + Send + Sync + 'static,
+    ) {
+        self.0.push((command, mark, Box::new(build)));
+    }
+
+    /// Sends the verdicts to those who still wait.
+    pub(crate) fn send(&mut self, shared: &Shared, written: &Written) {
+        for (command, mark, build) in self.0.drain(..) {
+            let waiting = shared.verdicts.lock().unwrap_or_else(PoisonError::into_inner).remove(&command);
+            if let Some(sender) = waiting {
+                // The caller may have given up; the verdict stands all the same.
+                let _ = sender.send(build(written.position(mark)));
+            }
+        }
+    }
+}
+
+/// The verdict on a release.
+pub(crate) fn released(verdict: Result<(), String>, position: String) -> Released {
+    Released { done: verdict.is_ok(), reason: verdict.err().unwrap_or_default(), position }
+}
+
+impl Operator {
+    /// Makes a command durable and waits for its verdict.
+    async fn ask(&self, place: Place, command: &str, record: Vec<u8>) -> Result<Verdict, OperateError> {
+        if place.partition >= self.0.backbone.partitions() {
+            return Err(OperateError::Bad("no such thing".into()));
+        }
+        let (sender, receiver) = oneshot::channel();
+        let _ = self.verdicts().insert(command.to_string(), sender);
+        let mut commit = Commit::new();
+        commit.append(place, command, record);
+        let asked = self.0.backbone.commit(commit).await;
+        let verdict = match asked {
+            Ok(_) => tokio::time::timeout(VERDICT_WITHIN, receiver).await.map_err(|_| OperateError::Late(VERDICT_WITHIN)),
+            Err(error) => Err(OperateError::Stopped(error.to_string())),
+        };
+        let _ = self.verdicts().remove(command);
+        verdict?.map_err(|_| OperateError::Stopped("it stopped before the verdict; the command was recorded".into()))
+    }
+
+    fn verdicts(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<String, oneshot::Sender<Verdict>>> {
+        self.0.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn command_id(&self) -> String {
+        format!("{}-{}", self.0.backbone.epoch(), NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+#[async_trait]
+impl Operate for Operator {
+    async fn decide(&self, task: &str, word: Word) -> Result<Decided, OperateError> {
+        let Some(('w', partition, _)) = owner_of(task) else {
+            return Err(OperateError::Bad(format!("`{task}` is not the id of a task")));
+        };
+        let command = self.command_id();
+        let record = encode(&WaitRecord::Word { command: command.clone(), task: task.to_string(), word });
+        match self.ask(Place::new(Topic::WAITS, partition), &command, record).await? {
+            Verdict::Decided(decided) => Ok(decided),
+            Verdict::Released(_) => Err(OperateError::Bad("the verdict is about something else".into())),
+        }
+    }
+
+    async fn release(&self, release: Release) -> Result<Released, OperateError> {
+        let Some((topic, partition, _)) = owner_of(&release.parked) else {
+            return Err(OperateError::Bad(format!("`{}` is not the id of a parked message", release.parked)));
+        };
+        let id = self.command_id();
+        let Release { parked, action, by, entities, note } = release;
+        let command = ReleaseCommand { command: id.clone(), parked, action: action.into(), by, entities, note };
+        let (topic, record) = match topic {
+            'i' => (Topic::INBOX, encode(&InboxRecord::Release(command))),
+            'o' => (Topic::OUTBOX, encode(&OutboxRecord::Release(command))),
+            'w' => (Topic::WAITS, encode(&WaitRecord::Release(command))),
+            _ => return Err(OperateError::Bad("no such parked message".into())),
+        };
+        match self.ask(Place::new(topic, partition), &id, record).await? {
+            Verdict::Released(released) => Ok(released),
+            Verdict::Decided(_) => Err(OperateError::Bad("the verdict is about something else".into())),
+        }
+    }
+
+    fn routes(&self) -> Vec<RouteStatus> {
+        self.0.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn alarms(&self) -> Vec<Alarm> {
+        self.0.alarms()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.is_ready()
+    }
+
+    async fn wait_until_seen(&self, position: &str) -> Result<(), OperateError> {
+        let (place, offset) = parse_position(position)
+            .filter(|(place, _)| place.partition < self.0.backbone.partitions())
+            .ok_or_else(|| OperateError::Bad(format!("`{position}` is not a position")))?;
+        let seen = async {
+            // A case record is seen when its owner has moved beyond it: the view changes in the same commit.
+            while self.0.backbone.position(place).await.map_err(|e| OperateError::Stopped(e.to_string()))? <= offset {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(SEEN_WITHIN, seen).await.unwrap_or(Err(OperateError::Late(SEEN_WITHIN)))
+    }
+
+    fn blobs(&self) -> Arc<dyn Blobs> {
+        self.0.blobs.clone()
+    }
+}
+
+/// `cases/3@17`
+fn parse_position(text: &str) -> Option<(Place, u64)> {
+    let (place, offset) = text.split_once('@')?;
+    let (topic, partition) = place.split_once('/')?;
+    let topic = Topic::ALL.into_iter().find(|known| known.0 == topic)?;
+    Some((Place::new(topic, partition.parse().ok()?), offset.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_read_as_they_are_written() {
+        let place = Place::new(Topic::CASES, 3);
+        assert_eq!(parse_position(&format!("{place}@17")), Some((place, 17)));
+        assert_eq!(parse_position("cases@17"), None);
+        assert_eq!(parse_position("nothing/1@1"), None);
+    }
+}

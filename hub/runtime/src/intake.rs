@@ -1,0 +1,130 @@
+//! One loop for each source: open, `next`, admit, `settle`; after an error, a pause and a new beginning.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hub_core::plugin::OpenCx;
+use hub_core::{Source, SourceError};
+
+use crate::Error;
+use crate::admit::{admit, busy, cursor, is_full};
+use crate::hub::Shared;
+use crate::routes::Route;
+
+/// Pauses between two openings of a source that fails.
+const PAUSE_MIN: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Pause before a full hub is asked again on behalf of a source that cannot answer.
+const FULL_PAUSE: Duration = Duration::from_millis(200);
+
+/// Why one life of a source is over.
+enum Over {
+    /// It has ended, or the hub stops.
+    Done,
+    /// It failed; it is opened again.
+    Failed { error: String, wait: Option<Duration>, worked: bool },
+    /// The hub has failed.
+    Hub(Error),
+}
+
+/// Runs a route's source until the hub stops.
+pub(crate) async fn run(shared: Arc<Shared>, route: Arc<Route>, cx: OpenCx) {
+    let name = route.plan.route.as_str();
+    let mut pause = PAUSE_MIN;
+    while !shared.stopping() {
+        let over = one_life(&shared, &route, &cx).await;
+        let (error, wait) = match over {
+            Over::Done => break,
+            Over::Hub(error) => {
+                tracing::error!(route = name, %error, "intake stops");
+                break;
+            }
+            Over::Failed { error, wait, worked } => {
+                pause = if worked { PAUSE_MIN } else { (pause * 2).min(PAUSE_MAX) };
+                (error, wait.unwrap_or(pause).min(PAUSE_MAX * 10))
+            }
+        };
+        tracing::warn!(route = name, error, "the source is opened again after a pause");
+        shared.set_status(name, "waiting", Some(error));
+        tokio::select! {
+            () = shared.stopped() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+    shared.set_status(name, "stopped", None);
+}
+
+async fn one_life(shared: &Shared, route: &Arc<Route>, cx: &OpenCx) -> Over {
+    let cursor = match cursor(shared, &route.plan.route).await {
+        Ok(cursor) => cursor,
+        Err(error) => return Over::Hub(error),
+    };
+    let cx = OpenCx { cursor, ..cx.clone() };
+    let mut source = match route.plan.source.opens.open(&cx).await {
+        Ok(source) => source,
+        Err(error) => return Over::Failed { error: error.to_string(), wait: None, worked: false },
+    };
+    shared.set_status(&route.plan.route, "running", None);
+    let mut worked = false;
+    loop {
+        match round(shared, route, &mut *source).await {
+            Round::Again => worked = true,
+            Round::Over(Over::Failed { error, wait, .. }) => return Over::Failed { error, wait, worked },
+            Round::Over(over) => return over,
+        }
+    }
+}
+
+enum Round {
+    Again,
+    Over(Over),
+}
+
+/// `next`, admit, `settle`, once.
+async fn round(shared: &Shared, route: &Arc<Route>, source: &mut dyn Source) -> Round {
+    let intake = tokio::select! {
+        () = shared.stopped() => return Round::Over(Over::Done),
+        intake = source.next() => intake,
+    };
+    let intake = match intake {
+        Ok(Some(intake)) => intake,
+        Ok(None) => return Round::Over(Over::Done),
+        Err(error) => return Round::Over(failed(error)),
+    };
+    let answerable = intake.messages.iter().all(|message| message.answerable);
+    let count = intake.messages.len();
+    loop {
+        match is_full(shared).await {
+            Ok(false) => break,
+            Ok(true) if answerable => {
+                return match source.settle(busy(count)).await {
+                    Ok(()) => Round::Again,
+                    Err(error) => Round::Over(failed(error)),
+                };
+            }
+            // Files and mails wait where they are.
+            Ok(true) => tokio::select! {
+                () = shared.stopped() => return Round::Over(Over::Done),
+                () = tokio::time::sleep(FULL_PAUSE) => {}
+            },
+            Err(error) => return Round::Over(Over::Hub(error)),
+        }
+    }
+    let verdicts = match admit(shared, route, intake.messages, intake.cursor).await {
+        Ok(verdicts) => verdicts,
+        Err(error) => return Round::Over(Over::Hub(error)),
+    };
+    metrics::counter!("raccordo_admitted_batches_total", "route" => route.plan.route.clone()).increment(1);
+    match source.settle(verdicts).await {
+        Ok(()) => Round::Again,
+        Err(error) => Round::Over(failed(error)),
+    }
+}
+
+fn failed(error: SourceError) -> Over {
+    let wait = match &error {
+        SourceError::Unavailable { retry_after, .. } => retry_after.map(|span| span.0),
+        SourceError::Broken { .. } => Some(PAUSE_MAX),
+    };
+    Over::Failed { error: error.to_string(), wait, worked: false }
+}

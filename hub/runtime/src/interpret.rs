@@ -1,0 +1,555 @@
+//! Carries out the operations of a segment. Changes nothing but the batch it is handed (and content-addressed blobs).
+
+use hub_backbone::Topic;
+use hub_core::journal::{Document, Task, What};
+use hub_core::{Body, Case, Media, Message, MessageId, Outgoing, Problem, Scope, StepError, Value, decimal_of};
+use hub_life::task::TaskState;
+use hub_life::wait::{State as WaitLife, WaitState};
+use hub_route::expression::{EvalError, Program, Roots};
+use hub_route::plan::{
+    Branch, CasePlan, End, OnTimeout, Op, OpKind, Segment, SendPlan, SegmentId, StateName, TaskPlan,
+};
+use jiff::Timestamp;
+use serde_json::Map;
+
+use crate::Error;
+use crate::batch::{Batch, NULL, event_of};
+use crate::hub::Shared;
+use crate::record::{
+    Answer, OnTimeoutName, OpenTask, Outbound, OutboxRecord, Partition, Wait, WaitRecord, Work, owned_id,
+};
+use crate::routes::Route;
+
+/// Segments that one message may pass in one go; a plan is a tree, so this is never reached by a right one.
+const HOPS_MAX: usize = 1000;
+/// Children that one split may make.
+const SPLIT_MAX: usize = 10_000;
+
+/// Why a message does not go on.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// It is wrong: park it.
+    Invalid(Vec<Problem>),
+    /// Something is missing for now: try again.
+    Unavailable(String),
+    /// The hub has to stop.
+    Fatal(Error),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Fatal(error)
+    }
+}
+
+impl From<hub_backbone::Error> for Halt {
+    fn from(error: hub_backbone::Error) -> Self {
+        Self::Fatal(error.into())
+    }
+}
+
+/// How the operations of a list ended.
+enum Flow {
+    Next,
+    /// The message ends here.
+    Drop(String),
+}
+
+/// A message in the middle of a segment.
+pub(crate) struct Run<'r> {
+    shared: &'r Shared,
+    route: &'r Route,
+    work: Work,
+    message: Message,
+    entity: Value,
+    roots: Option<Roots>,
+    now: Timestamp,
+}
+
+/// Runs a message from its segment to the next durable line.
+pub(crate) async fn run(shared: &Shared, route: &Route, work: Work, batch: &mut Batch<'_>) -> Result<(), Halt> {
+    let message = shared.message(&work).await?;
+    let entity = shared.entity(work.case.entity.as_deref());
+    let now = shared.clock.now();
+    let mut run = Run { shared, route, work, message, entity, roots: None, now };
+    for _ in 0..HOPS_MAX {
+        let Some(segment) = route.plan.segments.get(&run.work.segment) else {
+            return Err(invalid("route.segment", "", format!("the route has no segment `{}`", run.work.segment)));
+        };
+        match run.ops(&segment.ops, run.work.skip, batch).await? {
+            Flow::Drop(reason) => {
+                run.tell(batch, What::Dropped { reason });
+                return Ok(());
+            }
+            Flow::Next => run.work.skip = 0,
+        }
+        match run.end(segment, batch).await? {
+            Some(next) => run.work.segment = next,
+            None => return Ok(()),
+        }
+    }
+    Err(invalid("route.endless", "", "the route does not come to an end".into()))
+}
+
+fn invalid(code: &str, field: &str, detail: String) -> Halt {
+    Halt::Invalid(vec![Problem::at(code, field, detail)])
+}
+
+impl Run<'_> {
+    fn tell(&self, batch: &mut Batch<'_>, what: What) {
+        batch.event(event_of(&self.work, self.now, what));
+    }
+
+    fn roots(&mut self) -> &Roots {
+        let (message, entity, work) = (&self.message, &self.entity, &self.work);
+        self.roots.get_or_insert_with(|| Roots::new(message, entity, &work.bound, work.at))
+    }
+
+    fn eval(&mut self, place: &str, program: &Program) -> Result<Value, Halt> {
+        program.eval(self.roots()).map_err(|e| wrong(place, &e))
+    }
+
+    fn text(&mut self, place: &str, program: &Program) -> Result<String, Halt> {
+        text_of(place, &program.text, self.eval(place, program)?)
+    }
+
+    fn holds(&mut self, place: &str, program: &Program) -> Result<bool, Halt> {
+        match self.eval(place, program)? {
+            Value::Bool(holds) => Ok(holds),
+            other => Err(invalid("expression", place, format!("`{}` gave {other}, not true or false", program.text))),
+        }
+    }
+
+    fn bind(&mut self, name: Option<&str>, value: Value) {
+        if let (Some(name), Value::Object(bound)) = (name, &mut self.work.bound) {
+            let _ = bound.insert(name.to_string(), value);
+            self.roots = None;
+        }
+    }
+
+    fn params(&mut self, place: &str, params: &[(String, Program)]) -> Result<Value, Halt> {
+        let mut values = Map::new();
+        for (name, program) in params {
+            let _ = values.insert(name.clone(), self.eval(place, program)?);
+        }
+        Ok(Value::Object(values))
+    }
+
+    async fn ops(&mut self, ops: &[Op], skip: usize, batch: &mut Batch<'_>) -> Result<Flow, Halt> {
+        for op in ops.iter().skip(skip) {
+            if let Flow::Drop(reason) = Box::pin(self.op(op, batch)).await? {
+                return Ok(Flow::Drop(reason));
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    async fn op(&mut self, op: &Op, batch: &mut Batch<'_>) -> Result<Flow, Halt> {
+        let place = op.place.as_str();
+        match &op.what {
+            OpKind::Step { params, bind, .. } => self.step(place, params, bind.as_deref()).await?,
+            OpKind::Set(values) => {
+                for (name, mapping) in values {
+                    let value = mapping.eval(self.roots()).map_err(|e| wrong(place, &e))?;
+                    self.set(name, value);
+                }
+            }
+            OpKind::Map(mapping) => {
+                let value = mapping.eval(self.roots()).map_err(|e| wrong(place, &e))?;
+                self.message.body = Body::json(&value);
+                self.roots = None;
+            }
+            OpKind::Filter(condition) => {
+                if !self.holds(place, condition)? {
+                    return Ok(Flow::Drop(format!("filter at step {place}: `{}` is false", condition.text)));
+                }
+            }
+            OpKind::Log(program) => {
+                let text = self.text(place, program)?;
+                self.tell(batch, What::Logged { text });
+            }
+            OpKind::State { to, case, entity, kind } => {
+                self.state(place, to, (case.as_ref(), entity.as_ref(), kind.as_deref()), batch)?;
+            }
+            OpKind::Archive { class, name, retain } => {
+                let name = name.as_ref().map(|name| self.text(place, name)).transpose()?;
+                self.archive(class, name, retain.0, batch).await?;
+            }
+            OpKind::Resume { name, key, answer } => {
+                let key = self.text(place, key)?;
+                let value = match answer {
+                    Some(mapping) => mapping.eval(self.roots()).map_err(|e| wrong(place, &e))?,
+                    None => NULL,
+                };
+                self.answer(name, key, value, batch);
+            }
+            OpKind::Idempotent(plan) => {
+                let key = self.text(place, &plan.key)?;
+                if self.seen(place, key, batch).await? {
+                    return Ok(Flow::Drop(format!("idempotent at step {place}: the key was seen before")));
+                }
+            }
+            OpKind::Choice(branches) => {
+                if let Some(branch) = self.choose(place, branches)? {
+                    return self.ops(&branch.then, 0, batch).await;
+                }
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    async fn step(&mut self, place: &str, params: &[(String, Program)], bind: Option<&str>) -> Result<(), Halt> {
+        let params = self.params(place, params)?;
+        let step = self.route.step(place).cloned();
+        let step = step.ok_or_else(|| invalid("route.step", place, "the step is not open".into()))?;
+        let scope = Scope { now: self.work.at, entity: &self.entity, params: &params, bound: &self.work.bound };
+        let applied = step.apply(self.message.clone(), &scope).await.map_err(|e| match e {
+            StepError::Invalid(problems) => Halt::Invalid(problems),
+            StepError::Unavailable(cause) => Halt::Unavailable(format!("step {place}: {cause}")),
+        })?;
+        if applied.message.body != self.message.body || applied.message.headers != self.message.headers {
+            self.roots = None;
+        }
+        self.message = applied.message;
+        self.work.headers.clone_from(&self.message.headers);
+        self.bind(bind, applied.result);
+        Ok(())
+    }
+
+    fn set(&mut self, name: &str, value: Value) {
+        if let Value::Object(bound) = &mut self.work.bound {
+            let vars = bound.entry("vars").or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(vars) = vars {
+                let _ = vars.insert(name.to_string(), value);
+            }
+        }
+        self.roots = None;
+    }
+
+    fn state(
+        &mut self,
+        place: &str,
+        to: &StateName,
+        other: (Option<&Program>, Option<&Program>, Option<&str>),
+        batch: &mut Batch<'_>,
+    ) -> Result<(), Halt> {
+        let to = match to {
+            StateName::Fixed(name) => name.clone(),
+            StateName::Computed(program) => self.text(place, program)?,
+        };
+        let mut event = event_of(
+            &self.work,
+            self.now,
+            What::State { to, from: String::new(), moved: false, note: String::new() },
+        );
+        if let Some(id) = other.0 {
+            let entity = other.1.map(|entity| self.text(place, entity)).transpose()?;
+            let kind = other.2.unwrap_or(&self.work.case.kind).to_string();
+            let entity = entity.or_else(|| self.work.case.entity.clone());
+            event.case = Case { kind, id: self.text(place, id)?, entity, amount: None };
+        }
+        batch.event(event);
+        Ok(())
+    }
+
+    async fn archive(
+        &mut self,
+        class: &str,
+        name: Option<String>,
+        retain: std::time::Duration,
+        batch: &mut Batch<'_>,
+    ) -> Result<(), Halt> {
+        let body = &self.message.body;
+        let sha256 = self.shared.blobs.put(&body.bytes).await?;
+        let extension = match body.media {
+            Media::Json => "json",
+            Media::Xml => "xml",
+            Media::Text => "txt",
+            Media::Bytes => "bin",
+        };
+        let retain = i64::try_from(retain.as_secs()).unwrap_or(i64::MAX);
+        let retain_until = Timestamp::from_second(self.now.as_second().saturating_add(retain)).unwrap_or(Timestamp::MAX);
+        let document = Document {
+            class: class.to_string(),
+            name: name.unwrap_or_else(|| format!("{}.{extension}", self.work.id)),
+            sha256,
+            bytes: body.bytes.len() as u64,
+            mime: body.media.mime().to_string(),
+            retain_until,
+        };
+        self.tell(batch, What::Archived(document));
+        Ok(())
+    }
+
+    fn answer(&self, name: &str, key: String, value: Value, batch: &mut Batch<'_>) {
+        let place = batch.place(Topic::WAITS, &wait_key(name, &key));
+        let by = self.work.id.to_string();
+        let answer = Answer { name: name.to_string(), key, by, value, at: self.now };
+        batch.wait(place, &self.work.id.to_string(), &WaitRecord::Answer(answer));
+    }
+
+    /// Whether a key of the route was seen before; if not, it is now (with this commit).
+    async fn seen(&self, place: &str, key: String, batch: &mut Batch<'_>) -> Result<bool, Halt> {
+        let key = format!("{}\u{1f}{place}\u{1f}{key}", self.work.route);
+        let home = batch.place(Topic::INBOX, &self.work.lane);
+        let seen = batch.get::<String>(home, "seen", &key).await?;
+        let again = seen.is_some_and(|by| by != self.work.id.as_str());
+        if !again {
+            batch.put(home, "seen", &key, &self.work.id.to_string());
+        }
+        Ok(again)
+    }
+
+    fn choose<'b, T>(&mut self, place: &str, branches: &'b [Branch<T>]) -> Result<Option<&'b Branch<T>>, Halt> {
+        for branch in branches {
+            match &branch.when {
+                Some(condition) if !self.holds(place, condition)? => {}
+                _ => return Ok(Some(branch)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends the segment; gives the segment that follows at once, if one does.
+    async fn end(&mut self, segment: &Segment, batch: &mut Batch<'_>) -> Result<Option<SegmentId>, Halt> {
+        match &segment.end {
+            End::Finish => {
+                self.tell(batch, What::Finished);
+                Ok(None)
+            }
+            End::Goto(next) => Ok(Some(next.clone())),
+            End::Choice { branches, next } => {
+                let branch = self.choose(&segment.id, branches)?;
+                Ok(Some(branch.map_or_else(|| next.clone(), |branch| branch.then.clone())))
+            }
+            End::Split { each, bind, case, item, next } => {
+                self.split(segment, (each, bind, case.as_ref(), item), batch).await?;
+                Ok(Some(next.clone()))
+            }
+            End::To(send) => self.send(segment, send, batch).await.map(|()| None),
+            End::Await { name, keys, within, bind, on_timeout, next } => {
+                let keys = self.wait_keys(&segment.id, keys)?;
+                let work = self.work_at(next, self.now).await?;
+                let wait = Wait {
+                    id: MessageId::derive(&[self.work.id.as_str(), "await", &segment.id]).to_string(),
+                    name: name.clone(),
+                    keys,
+                    work,
+                    bind: bind.clone(),
+                    within_ms: u64::try_from(within.0.as_millis()).unwrap_or(u64::MAX),
+                    on_timeout: match on_timeout {
+                        OnTimeout::Park => OnTimeoutName::Park,
+                        OnTimeout::Task(role) => OnTimeoutName::Task(role.clone()),
+                        OnTimeout::Segment(segment) => OnTimeoutName::Segment(segment.clone()),
+                    },
+                    life: WaitState { deadline: self.now + within.0, state: WaitLife::Open },
+                    task: None,
+                };
+                self.open_wait(wait, batch);
+                Ok(None)
+            }
+            End::Approve(plan) => self.open_task(segment, plan, batch).await.map(|()| None),
+        }
+    }
+
+    /// The message as it is now, pointed at a segment.
+    async fn work_at(&self, segment: &str, at: Timestamp) -> Result<Work, Halt> {
+        let mut work = self.work.clone().at_segment(segment, at, None, NULL);
+        work.body = self.shared.store_body(&self.message.body).await?;
+        Ok(work)
+    }
+
+    async fn split(
+        &mut self,
+        segment: &Segment,
+        (each, bind, case, item): (&Program, &str, Option<&CasePlan>, &SegmentId),
+        batch: &mut Batch<'_>,
+    ) -> Result<(), Halt> {
+        let list = match self.eval(&segment.id, each)? {
+            Value::Array(list) if list.len() <= SPLIT_MAX => list,
+            Value::Array(list) => {
+                let detail = format!("split makes {} messages, at most {SPLIT_MAX} are allowed", list.len());
+                return Err(invalid("split.too-many", &segment.id, detail));
+            }
+            other => return Err(invalid("split.no-list", &segment.id, format!("`{}` gave {other}, not a list", each.text))),
+        };
+        let template = self.work_at(item, self.now).await?;
+        for (index, element) in list.into_iter().enumerate() {
+            let mut child = template.clone().at_segment(item, self.now, Some(bind), element);
+            child.id = self.work.id.child(&segment.id, index);
+            if let Some(plan) = case {
+                let roots = Roots::new(&self.message, &self.entity, &child.bound, child.at);
+                child.case = case_of(plan, &roots).map_err(|e| wrong(&segment.id, &e))?;
+                child.lane.clone_from(&child.case.id);
+            }
+            batch.work(child);
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, segment: &Segment, plan: &SendPlan, batch: &mut Batch<'_>) -> Result<(), Halt> {
+        let params = self.params(&plan.place, &plan.params)?;
+        let witness = match &plan.witnesses {
+            Some((name, keys)) if !keys.is_empty() => Some((name.clone(), self.wait_keys(&plan.place, keys)?)),
+            _ => None,
+        };
+        let slot = self.route.sink(&segment.id).cloned();
+        let slot = slot.ok_or_else(|| invalid("route.sink", &plan.place, "the sink is not open".into()))?;
+        let id = MessageId::derive(&[self.work.id.as_str(), "to", &segment.id]);
+        let outgoing = Outgoing {
+            id: id.clone(),
+            message: self.work.id.clone(),
+            case: self.work.case.clone(),
+            headers: self.work.headers.clone(),
+            body: self.message.body.clone(),
+            params,
+            bound: self.work.bound.clone(),
+        };
+        let lane = slot.sink.lane(&outgoing).unwrap_or_else(|| self.work.lane.clone());
+        let place = batch.place(Topic::OUTBOX, &lane);
+        let id = owned_id(place, id.as_str());
+        let outbound = Outbound {
+            id: id.clone(),
+            work: self.work_at(&plan.next, self.work.at).await?,
+            from: segment.id.clone(),
+            sink: plan.kind.to_string(),
+            lane,
+            params: outgoing.params,
+            bind: plan.bind.clone(),
+            witness,
+            sha256: self.message.body.sha256(),
+        };
+        batch.outbox(place, &id, &OutboxRecord::Send(Box::new(outbound)));
+        Ok(())
+    }
+
+    /// The keys of a wait; those that have no value (a receipt's field after a delivery proved by a witness) are left
+    /// out as long as one is there.
+    fn wait_keys(&mut self, place: &str, keys: &[Program]) -> Result<Vec<String>, Halt> {
+        let mut found = Vec::new();
+        let mut failed = None;
+        for key in keys {
+            match self.text(place, key) {
+                Ok(key) if !key.is_empty() && !found.contains(&key) => found.push(key),
+                Ok(_) => {}
+                Err(halt) => failed = failed.or(Some(halt)),
+            }
+        }
+        match (found.is_empty(), failed) {
+            (false, _) => Ok(found),
+            (true, Some(halt)) => Err(halt),
+            (true, None) => Err(invalid("await.keys", place, "all keys are empty".into())),
+        }
+    }
+
+    fn open_wait(&self, mut wait: Wait, batch: &mut Batch<'_>) {
+        let home = batch.place(Topic::WAITS, &wait_key(&wait.name, &wait.keys[0]));
+        wait.id = owned_id(home, &wait.id);
+        for key in wait.keys.iter().skip(1) {
+            let place = batch.place(Topic::WAITS, &wait_key(&wait.name, key));
+            let (name, key, home) = (wait.name.clone(), key.clone(), Partition(home.partition));
+            batch.wait(place, &wait.id, &WaitRecord::Alias { name, key, home, wait: wait.id.clone() });
+        }
+        self.tell(
+            batch,
+            What::WaitOpened {
+                wait: wait.id.clone(),
+                name: wait.name.clone(),
+                keys: wait.keys.clone(),
+                deadline: wait.life.deadline,
+            },
+        );
+        let id = wait.id.clone();
+        batch.wait(home, &id, &WaitRecord::Open(Box::new(wait)));
+    }
+
+    async fn open_task(&mut self, segment: &Segment, plan: &TaskPlan, batch: &mut Batch<'_>) -> Result<(), Halt> {
+        let title = plan.title.as_ref().map(|title| self.text(&plan.place, title)).transpose()?;
+        let requester = plan.requester.as_ref().map(|who| self.text(&plan.place, who)).transpose()?;
+        let id = MessageId::derive(&[self.work.id.as_str(), "task", &segment.id]).to_string();
+        let place = batch.place(Topic::WAITS, &id);
+        let task = Task {
+            id: owned_id(place, &id),
+            kind: plan.kind,
+            role: plan.role.clone(),
+            people: plan.people,
+            title: title.unwrap_or_else(|| format!("{} {}", self.work.case.kind, self.work.case.id)),
+            requester: requester.unwrap_or_default(),
+            sha256: self.shared.blobs.put(&self.message.body.bytes).await?,
+            mime: self.message.body.media.mime().to_string(),
+            deadline: self.now + plan.within.0,
+        };
+        let escalate = plan.escalate.as_ref().map(|(after, to)| (self.now + after.0, to.clone()));
+        let open = OpenTask {
+            life: task_life(&task, self.work.case.entity.clone(), escalate),
+            task,
+            case: self.work.case.clone(),
+            work: Some(self.work_at(&plan.next, self.now).await?),
+            bind: plan.bind.clone(),
+            on_reject: plan.on_reject.clone(),
+            within_ms: u64::try_from(plan.within.0.as_millis()).unwrap_or(u64::MAX),
+            words: Vec::new(),
+        };
+        self.tell(batch, What::TaskOpened(open.task.clone()));
+        let id = open.task.id.clone();
+        batch.wait(place, &id, &WaitRecord::OpenTask(Box::new(open)));
+        Ok(())
+    }
+}
+
+/// The life of a new task.
+pub(crate) fn task_life(task: &Task, entity: Option<String>, escalate: Option<(Timestamp, String)>) -> TaskState {
+    TaskState {
+        kind: task.kind,
+        role: task.role.clone(),
+        people: task.people,
+        requester: task.requester.clone(),
+        entity: entity.unwrap_or_default(),
+        sha256: task.sha256.clone(),
+        deadline: task.deadline,
+        escalate,
+        escalated: false,
+        approvals: Vec::new(),
+        outcome: None,
+    }
+}
+
+/// Where a wait and its answer meet.
+pub(crate) fn wait_key(name: &str, key: &str) -> String {
+    format!("{name}\u{1f}{key}")
+}
+
+fn wrong(place: &str, error: &EvalError) -> Halt {
+    invalid("expression", &format!("step {place}"), error.to_string())
+}
+
+fn text_of(place: &str, expression: &str, value: Value) -> Result<String, Halt> {
+    match value {
+        Value::String(text) => Ok(text),
+        Value::Number(number) => Ok(number.to_string()),
+        Value::Bool(value) => Ok(value.to_string()),
+        other => Err(invalid("expression", place, format!("`{expression}` gave {other}, not text"))),
+    }
+}
+
+/// The case that a plan finds for a message.
+pub(crate) fn case_of(plan: &CasePlan, roots: &Roots) -> Result<Case, EvalError> {
+    let text = |program: &Program| {
+        text_of("", &program.text, program.eval(roots)?)
+            .map_err(|_| EvalError { expression: program.text.clone(), detail: "gave no text".into() })
+    };
+    let id = text(&plan.id)?;
+    if id.is_empty() {
+        return Err(EvalError { expression: plan.id.text.clone(), detail: "gave an empty text".into() });
+    }
+    let entity = plan.entity.as_ref().map(text).transpose()?;
+    let amount = match &plan.amount {
+        Some(program) => {
+            let value = program.eval(roots)?;
+            let no_amount = || EvalError { expression: program.text.clone(), detail: format!("gave {value}, not an amount") };
+            Some(decimal_of(&value).ok_or_else(no_amount)?)
+        }
+        None => None,
+    };
+    Ok(Case { kind: plan.kind.clone(), id, entity, amount })
+}

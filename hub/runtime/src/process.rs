@@ -1,0 +1,234 @@
+//! The inbox: runs messages from one durable line to the next.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hub_backbone::{Place, Stored};
+use hub_core::journal::{Parked, ParkedKind, What};
+use hub_core::{Problem, Value};
+use serde_json::json;
+
+use crate::Error;
+use crate::batch::{Batch, Written, event_about};
+use crate::commands::{Answers, released};
+use crate::hub::{Shared, Verdict};
+use crate::interpret::{Halt, run};
+use crate::record::{ActionName, InboxRecord, ParkedWork, ReleaseCommand, Work, decode, owned_id};
+use crate::timers::Timers;
+use crate::worker::Worker;
+
+/// Messages that may stand in held lanes before the partition stops reading.
+const HELD_MAX: usize = 50_000;
+
+/// Held messages of one lane that one commit takes.
+const LANE_MAX: usize = 64;
+
+/// One partition of the inbox.
+pub(crate) struct ProcessWorker {
+    place: Place,
+    shared: Arc<Shared>,
+    timers: Timers,
+    /// Lanes whose first message waits for something; the messages themselves are keyed state `held`.
+    held: HashMap<String, BTreeSet<String>>,
+    held_count: usize,
+    answers: Answers,
+}
+
+impl ProcessWorker {
+    pub(crate) fn new(place: Place, shared: Arc<Shared>) -> Self {
+        Self { place, shared, timers: Timers::default(), held: HashMap::new(), held_count: 0, answers: Answers::default() }
+    }
+
+    /// Runs a message; if it cannot go on for now, it is held and its lane with it.
+    async fn work(&mut self, batch: &mut Batch<'_>, work: Work, key: &str) -> Result<bool, Error> {
+        let savepoint = batch.savepoint();
+        let route = self.shared.routes.get(&work.route, &work.version);
+        let result = match &route {
+            Some(route) => run(&self.shared, route, work.clone(), batch).await,
+            None => {
+                let detail = format!("version {} of route {} is not loaded: load it, then retry", work.version, work.route);
+                Err(Halt::Invalid(vec![Problem::at("route.version", "", detail)]))
+            }
+        };
+        match result {
+            Ok(()) => return Ok(true),
+            Err(Halt::Fatal(error)) => return Err(error),
+            Err(Halt::Invalid(problems)) => {
+                batch.rollback(&savepoint);
+                self.park(batch, work, &problems).await?;
+                return Ok(true);
+            }
+            Err(Halt::Unavailable(cause)) => {
+                batch.rollback(&savepoint);
+                let failure = route.as_ref().map(|route| &route.plan.on_failure);
+                let (times, min, max) = failure.map_or((0, 0, 0), |f| (f.times, f.min.0.as_millis(), f.max.0.as_millis()));
+                if work.failures >= times {
+                    let problem = Problem::at("step.unavailable", "", format!("{cause}; {times} retries are over"));
+                    self.park(batch, work, &[problem]).await?;
+                    return Ok(true);
+                }
+                let pause = min.checked_shl(work.failures.min(40)).unwrap_or(max).min(max);
+                tracing::warn!(id = %work.id, route = work.route, cause, "step unavailable; the lane waits");
+                self.hold(batch, work, key, u64::try_from(pause).unwrap_or(u64::MAX));
+            }
+        }
+        Ok(false)
+    }
+
+    fn hold(&mut self, batch: &mut Batch<'_>, mut work: Work, key: &str, pause_ms: u64) {
+        work.failures += 1;
+        batch.put(self.place, "held", key, &work);
+        let lane = self.held.entry(work.lane.clone()).or_default();
+        self.held_count += usize::from(lane.insert(key.to_string()));
+        self.timers.set(self.shared.clock.now() + std::time::Duration::from_millis(pause_ms), work.lane);
+    }
+
+    /// Goes on with a held lane as far as it goes.
+    async fn lane(&mut self, batch: &mut Batch<'_>, lane: &str) -> Result<(), Error> {
+        for _ in 0..LANE_MAX {
+            let Some(key) = self.held.get(lane).and_then(|keys| keys.first().cloned()) else {
+                let _ = self.held.remove(lane);
+                return Ok(());
+            };
+            if let Some(work) = batch.get::<Work>(self.place, "held", &key).await? {
+                if !self.work(batch, work, &key).await? {
+                    return Ok(());
+                }
+                batch.delete(self.place, "held", &key);
+            }
+            if let Some(keys) = self.held.get_mut(lane) {
+                self.held_count -= usize::from(keys.remove(&key));
+            }
+        }
+        self.timers.set(self.shared.clock.now(), lane);
+        Ok(())
+    }
+
+    async fn park(&self, batch: &mut Batch<'_>, work: Work, problems: &[Problem]) -> Result<(), Error> {
+        let id = owned_id(self.place, &format!("{}.{}", work.id, work.segment));
+        let body = self.shared.load_body(&work.body).await?;
+        let sha256 = self.shared.blobs.put(&body.bytes).await?;
+        let parked = Parked {
+            id: id.clone(),
+            kind: ParkedKind::Step,
+            reason: problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+            evidence: json!({ "problems": problems, "segment": work.segment }),
+            sha256,
+            mime: body.media.mime().to_string(),
+        };
+        batch.tell(&work, self.shared.clock.now(), What::Parked(parked));
+        self.tell_role(batch, &work).await?;
+        batch.put(self.place, "parked", &id, &ParkedWork { kind: ParkedKind::Step, work });
+        Ok(())
+    }
+
+    /// `on_failure: then: {task: role}`: a parked message also shows up as a line in its case for that role.
+    async fn tell_role(&self, batch: &mut Batch<'_>, work: &Work) -> Result<(), Error> {
+        let role = self.shared.routes.get(&work.route, &work.version).and_then(|route| route.plan.on_failure.task.clone());
+        if let Some(role) = role {
+            let title = format!("stopped: {} {}", work.case.kind, work.case.id);
+            crate::wait::open_note(&self.shared, batch, work, &role, &title).await?;
+        }
+        Ok(())
+    }
+
+    async fn release(&mut self, batch: &mut Batch<'_>, command: ReleaseCommand) -> Result<(), Error> {
+        let parked = batch.get::<ParkedWork>(self.place, "parked", &command.parked).await?;
+        let verdict = match parked {
+            None => Err("no such parked message".to_string()),
+            Some(parked) if !may_touch(&command, parked.work.case.entity.as_deref()) => {
+                Err("it belongs to an entity that is not yours".into())
+            }
+            Some(parked) => self.carry_out(batch, &command, parked),
+        };
+        let mark = batch.mark();
+        self.answers.push(command.command, mark, move |position| Verdict::Released(released(verdict, position)));
+        Ok(())
+    }
+
+    fn carry_out(&self, batch: &mut Batch<'_>, command: &ReleaseCommand, parked: ParkedWork) -> Result<(), String> {
+        let mut work = parked.work;
+        let now = self.shared.clock.now();
+        let action = match (command.action, parked.kind) {
+            (ActionName::Retry, ParkedKind::Step) => "retry",
+            (ActionName::GiveUp, _) => "give_up",
+            (_, kind) => return Err(format!("the action does not fit; possible: {}", kind.actions().join(", "))),
+        };
+        let (parked, by, note) = (command.parked.clone(), command.by.clone(), command.note.clone());
+        let what = What::Released { parked: parked.clone(), action: action.into(), by, note };
+        batch.event(event_about(&work.case, now, what));
+        batch.delete(self.place, "parked", &parked);
+        if action == "retry" {
+            work.failures = 0;
+            batch.work(work);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the person of a command may touch a thing of this entity.
+pub(crate) fn may_touch(command: &ReleaseCommand, entity: Option<&str>) -> bool {
+    command.entities.is_empty() || entity.is_some_and(|entity| command.entities.iter().any(|e| e == entity))
+}
+
+#[async_trait]
+impl Worker for ProcessWorker {
+    type Signal = ();
+
+    fn place(&self) -> Place {
+        self.place
+    }
+
+    fn timers(&mut self) -> &mut Timers {
+        &mut self.timers
+    }
+
+    async fn restore(&mut self, _batch: &mut Batch<'_>) -> Result<(), Error> {
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.shared.backbone.scan(self.place, "held", after.as_deref(), 500).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
+            for (key, bytes) in page {
+                let work: Work = decode("held message", &bytes)?;
+                self.timers.set(self.shared.clock.now(), work.lane.clone());
+                self.held_count += usize::from(self.held.entry(work.lane).or_default().insert(key));
+            }
+        }
+    }
+
+    async fn record(&mut self, batch: &mut Batch<'_>, record: Stored) -> Result<(), Error> {
+        match decode(&format!("{} offset {}", self.place, record.offset), &record.bytes)? {
+            InboxRecord::Release(command) => self.release(batch, command).await,
+            InboxRecord::Work(work) => {
+                let key = format!("{:020}", record.offset);
+                if self.held.contains_key(&work.lane) {
+                    batch.put(self.place, "held", &key, &work);
+                    self.held_count += usize::from(self.held.entry(work.lane.clone()).or_default().insert(key));
+                    return Ok(());
+                }
+                let _ = self.work(batch, *work, &key).await?;
+                Ok(())
+            }
+        }
+    }
+
+    async fn due(&mut self, batch: &mut Batch<'_>, key: String) -> Result<(), Error> {
+        self.lane(batch, &key).await
+    }
+
+    async fn committed(&mut self, written: Written) -> Result<(), Error> {
+        self.answers.send(&self.shared, &written);
+        Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        self.held_count < HELD_MAX
+    }
+}
+
+/// Evidence of a message that was not admitted.
+pub(crate) fn refusal_evidence(problems: &[Problem]) -> Value {
+    json!({ "problems": problems })
+}

@@ -1,0 +1,149 @@
+//! The loop that every partition runs: read, compute, commit, carry out.
+
+use async_trait::async_trait;
+use hub_backbone::{Offset, Place, Stored};
+use tokio::sync::mpsc;
+
+use crate::Error;
+use crate::batch::{Batch, Written};
+use crate::hub::Shared;
+use crate::timers::Timers;
+
+/// Records that one commit takes from its partition.
+const RECORDS_MAX: usize = 64;
+const BYTES_MAX: usize = 1 << 20;
+/// Timers and signals that one commit takes.
+const EVENTS_MAX: usize = 128;
+
+/// What a partition does with its records.
+#[async_trait]
+pub(crate) trait Worker: Send {
+    /// What tasks of this worker tell it (a send has ended).
+    type Signal: Send;
+
+    /// The partition.
+    fn place(&self) -> Place;
+
+    /// Its timers.
+    fn timers(&mut self) -> &mut Timers;
+
+    /// Reads keyed state after the store was opened, and judges what an earlier life left behind.
+    async fn restore(&mut self, batch: &mut Batch<'_>) -> Result<(), Error>;
+
+    /// Works on a record.
+    async fn record(&mut self, batch: &mut Batch<'_>, record: Stored) -> Result<(), Error>;
+
+    /// Comes back to something.
+    async fn due(&mut self, batch: &mut Batch<'_>, key: String) -> Result<(), Error>;
+
+    /// Hears from one of its tasks.
+    async fn signal(&mut self, _batch: &mut Batch<'_>, _signal: Self::Signal) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Carries out what the commit has made true.
+    async fn committed(&mut self, written: Written) -> Result<(), Error>;
+
+    /// Whether it can take more records; if not, they stay in the log.
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    /// Whether nothing is under way.
+    fn is_idle(&self) -> bool {
+        true
+    }
+}
+
+/// Runs a worker until the hub stops and nothing is under way.
+pub(crate) async fn run<W: Worker>(
+    mut worker: W,
+    shared: &Shared,
+    mut signals: mpsc::Receiver<W::Signal>,
+) -> Result<(), Error> {
+    let place = worker.place();
+    let mut position = shared.backbone.position(place).await?;
+    let mut batch = Batch::new(&*shared.backbone);
+    worker.restore(&mut batch).await?;
+    settle(&mut worker, batch).await?;
+    loop {
+        let stopping = shared.stopping();
+        if stopping && worker.is_idle() {
+            return Ok(());
+        }
+        let mut batch = Batch::new(&*shared.backbone);
+        let mut worked = take_events(&mut worker, shared, &mut batch, &mut signals).await?;
+        if !stopping && worker.has_room() {
+            worked |= take_records(&mut worker, shared, &mut batch, &mut position).await?;
+        }
+        if worked {
+            settle(&mut worker, batch).await?;
+        } else if let Some(signal) = rest(&mut worker, shared, &mut signals, place, position).await? {
+            let mut batch = Batch::new(&*shared.backbone);
+            worker.signal(&mut batch, signal).await?;
+            settle(&mut worker, batch).await?;
+        }
+    }
+}
+
+async fn settle<W: Worker>(worker: &mut W, batch: Batch<'_>) -> Result<(), Error> {
+    let written = batch.commit().await?;
+    worker.committed(written).await
+}
+
+async fn take_events<W: Worker>(
+    worker: &mut W,
+    shared: &Shared,
+    batch: &mut Batch<'_>,
+    signals: &mut mpsc::Receiver<W::Signal>,
+) -> Result<bool, Error> {
+    let mut worked = false;
+    if shared.clock_agrees() {
+        for key in worker.timers().due(shared.clock.now(), EVENTS_MAX) {
+            worker.due(batch, key).await?;
+            worked = true;
+        }
+    }
+    for _ in 0..EVENTS_MAX {
+        let Ok(signal) = signals.try_recv() else { break };
+        worker.signal(batch, signal).await?;
+        worked = true;
+    }
+    Ok(worked)
+}
+
+async fn take_records<W: Worker>(
+    worker: &mut W,
+    shared: &Shared,
+    batch: &mut Batch<'_>,
+    position: &mut Offset,
+) -> Result<bool, Error> {
+    let place = worker.place();
+    let records = shared.backbone.read(place, *position, RECORDS_MAX, BYTES_MAX).await?;
+    let Some(last) = records.last().map(|record| record.offset) else { return Ok(false) };
+    for record in records {
+        worker.record(batch, record).await?;
+    }
+    *position = last + 1;
+    batch.done(place, *position);
+    Ok(true)
+}
+
+/// Sleeps until there is something to do; gives the signal that woke it, if one did.
+async fn rest<W: Worker>(
+    worker: &mut W,
+    shared: &Shared,
+    signals: &mut mpsc::Receiver<W::Signal>,
+    place: Place,
+    position: Offset,
+) -> Result<Option<W::Signal>, Error> {
+    let next = worker.timers().next();
+    let (room, stopping) = (worker.has_room() && !shared.stopping(), shared.stopping());
+    tokio::select! {
+        Some(signal) = signals.recv() => return Ok(Some(signal)),
+        () = shared.stopped(), if !stopping => {}
+        () = shared.until(next) => {}
+        changed = shared.backbone.changed(place, position), if room => changed?,
+    }
+    Ok(None)
+}
