@@ -1,7 +1,24 @@
-//! The log: what is in it is true. See [`Backbone`] for the contract.
+//! The log: what is in it is true; everything else is a view. See [`Backbone`] for the contract.
+//!
+//! Not here: what the records mean (`hub-core`), what is done with them (`hub-runtime`), the rows of the ledger
+//! (`hub-ledger`, which comes in through a [`View`]).
+//!
+//! Begin reading with `api.rs` (the contract), then [`contract`] (the contract as tests, for every implementation), then
+//! [`memory`] (the same in the fewest lines) and [`embedded`] (one SQLite file, the default). [`chain`] holds the hashes
+//! that make a damaged record visible; [`blobs`] what is too large for a record.
 
 mod api;
 
-pub use api::{
-    Backbone, Blobs, Change, Commit, Error, Offset, Place, RECORD_BYTES_MAX, Record, Stored, Topic,
-};
+pub mod blobs;
+pub mod chain;
+pub mod contract;
+pub mod embedded;
+pub mod memory;
+
+pub use api::{Backbone, Blobs, Change, Commit, Error, Offset, Place, RECORD_BYTES_MAX, Record, Stored, Topic};
+pub use blobs::{BLOB_BYTES_MAX, FileBlobs, MemoryBlobs};
+pub use embedded::{Alarm, Counts, Embedded, EmbeddedSettings, Verified, View, ViewError};
+pub use memory::{Fault, Memory};
+
+/// The SQLite that the embedded store uses, so that views and queries use the same one.
+pub use rusqlite;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `raccordo` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    raccordo::main()
+}

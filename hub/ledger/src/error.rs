@@ -1,9 +1,12 @@
 //! What can go wrong with the ledger.
 
 /// Why the ledger could not be written or read.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database refused.
+    /// SQLite refused.
+    #[error("ledger: {0}")]
+    Sql(#[from] rusqlite::Error),
+    /// The store around the ledger failed, or is closed.
     #[error("ledger: {0}")]
     Store(String),
     /// A record of the journal is not an event that this version can read.
@@ -34,8 +37,8 @@ pub enum Error {
     BadFilter(String),
 }
 
-impl From<rusqlite::Error> for Error {
-    fn from(error: rusqlite::Error) -> Self {
+impl From<hub_backbone::Error> for Error {
+    fn from(error: hub_backbone::Error) -> Self {
         Self::Store(error.to_string())
     }
 }

@@ -25,6 +25,7 @@ pub use ledger::{FileReader, Job, Ledger, Reader};
 pub use page::{PAGE_MAX, Page, PageRequest};
 pub use project::{At, RowChange, project};
 pub use query::{CaseDetail, CaseFilter, Counts, MessageFilter, ParkedFilter, StatisticsFilter, TaskFilter, Visible};
-pub use rebuild::{Journal, JournalRecord, catch_up, rebuild};
+pub use rebuild::{catch_up, rebuild};
+pub use sqlite::JournalRecord;
 pub use summary::{kind_of, summary_of};
 pub use view::LedgerView;

@@ -2,3 +2,5 @@
 
 pub mod expression;
 pub mod plan;
+
+mod nearest;

@@ -59,14 +59,16 @@ impl ManualClock {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                () = self.sleeping(1) => self.to_next_alarm(),
+                // The yield lets those who were just woken run before the clock turns on.
+                () = self.sleeping(1) => { self.to_next_alarm(); tokio::task::yield_now().await }
             }
         }
     }
 
     fn to_next_alarm(&self) {
-        let next = self.alarms().values().min().copied();
-        if let Some(next) = next.filter(|next| *next > self.now()) {
+        let now = self.now();
+        let next = self.alarms().values().filter(|alarm| **alarm > now).min().copied();
+        if let Some(next) = next {
             self.set(next);
         }
     }

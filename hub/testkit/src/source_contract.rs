@@ -19,14 +19,11 @@ pub fn stored(messages: &[Incoming]) -> Vec<Verdict> {
 /// # Panics
 /// If the source changes something before `settle`, does not bring the same messages under the same ids again, or
 /// cannot bear a repeated `settle`.
-pub async fn source_contract<S, P>(
-    open: impl AsyncFn() -> S,
-    next: impl AsyncFn(&mut S) -> Intake,
+pub async fn source_contract<P: PartialEq + std::fmt::Debug>(
+    open: impl AsyncFn() -> Box<dyn Source>,
+    next: impl AsyncFn(&mut Box<dyn Source>) -> Intake,
     outside: impl Fn() -> P,
-) where
-    S: Source,
-    P: PartialEq + std::fmt::Debug,
-{
+) {
     let before = outside();
     let first = read(&open, &next).await.1;
     assert!(!first.messages.is_empty(), "the source brought nothing: prepare at least one message");
@@ -38,7 +35,10 @@ pub async fn source_contract<S, P>(
     source.settle(verdicts).await.expect("settle bears being repeated");
 }
 
-async fn read<S: Source>(open: &impl AsyncFn() -> S, next: &impl AsyncFn(&mut S) -> Intake) -> (S, Intake) {
+async fn read(
+    open: &impl AsyncFn() -> Box<dyn Source>,
+    next: &impl AsyncFn(&mut Box<dyn Source>) -> Intake,
+) -> (Box<dyn Source>, Intake) {
     let mut source = open().await;
     dropped_early(source.next()).await;
     let intake = next(&mut source).await;

@@ -21,7 +21,7 @@ pub mod rules;
 pub mod steps;
 pub mod words;
 
-use hub_core::plugin::{Def, Plugin};
+use hub_core::plugin::{Plugin, StepDef};
 
 pub use answer::{ANSWER_BYTES_MAX, Errore, Esito, Risposta, TipoRisposta, read_answer};
 pub use entity::Ente;
@@ -36,6 +36,6 @@ pub use rules::{Context, ORDERS_MAX, check};
 pub const PLUGIN: Plugin = Plugin {
     name: "opi",
     sources: &[],
-    steps: &[Def::of::<steps::Check>(), Def::of::<steps::Build>(), Def::of::<steps::Read>()],
+    steps: &[StepDef::of::<steps::Check>(), StepDef::of::<steps::Build>(), StepDef::of::<steps::Read>()],
     sinks: &[],
 };

@@ -13,9 +13,8 @@ use crate::names::{C14N_EXCLUSIVE, C14N10, C14N11, XML};
 pub(crate) fn parse<'a>(text: &'a str, limits: &Limits) -> Result<Document<'a>, Problem> {
     let depth = u32::try_from(limits.depth_max).unwrap_or(u32::MAX);
     let parser = uppsala::Parser::new().with_max_depth(depth).with_forbid_dtd(true).with_max_entity_expansion(0);
-    let malformed = |e: &dyn std::fmt::Display| {
-        Problem::at("xml.malformed", "", format!("document is not well-formed XML: {e}"))
-    };
+    let malformed =
+        |e: &dyn std::fmt::Display| Problem::at("xml.malformed", "", format!("document is not well-formed XML: {e}"));
     parser.parse(text).map_err(|e| malformed(&e))
 }
 
@@ -73,7 +72,8 @@ fn whole(document: &Document<'_>, form: Form) -> Result<Vec<u8>, Problem> {
 pub(crate) fn subtree(document: &Document<'_>, node: NodeId, form: Form) -> Result<Vec<u8>, Problem> {
     let mut alone = Document::new();
     let root = alone.root();
-    let copy = alone.import_subtree(document, node).ok_or_else(|| Problem::at("xml.canonical", "", "not an element"))?;
+    let copy =
+        alone.import_subtree(document, node).ok_or_else(|| Problem::at("xml.canonical", "", "not an element"))?;
     alone.append_child(root, copy);
     for (prefix, uri) in namespaces_in_scope(document, node) {
         let _ = alone.declare_namespace(copy, Some(&prefix).filter(|p| !p.is_empty()).map(String::as_str), uri);
@@ -110,7 +110,11 @@ fn inherit_xml_attributes(
             let local = &*attribute.name.local_name;
             match (form, local) {
                 (Form::Inclusive11, "base") => {
-                    return Err(Problem::at("xml.canonical", "", "xml:base above a signature is not supported; remove it"));
+                    return Err(Problem::at(
+                        "xml.canonical",
+                        "",
+                        "xml:base above a signature is not supported; remove it",
+                    ));
                 }
                 (Form::Inclusive11, "id") => continue,
                 _ => {}

@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use super::ledger::Rate;
 
+/// Longest reason, in characters.
+const REASON_CHARS_MAX: usize = 2000;
+
 /// A whole reply.
 pub(crate) type Reply = Response<Full<Bytes>>;
 
@@ -20,8 +23,13 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// A refusal; a reason that quotes too much of the sender is cut.
     pub(crate) fn new(status: u16, reason: impl Into<String>) -> Self {
-        Self { status, reason: reason.into(), retry_after_s: None }
+        let mut reason: String = reason.into();
+        if let Some((end, _)) = reason.char_indices().nth(REASON_CHARS_MAX) {
+            reason.truncate(end);
+        }
+        Self { status, reason, retry_after_s: None }
     }
 
     /// The same refusal with a `Retry-After`.

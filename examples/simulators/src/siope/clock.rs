@@ -69,7 +69,8 @@ mod tests {
     #[test]
     fn only_the_official_form_of_a_date_is_read() {
         assert!(RomeClock::parse("2026-07-01T12:00:00.007").is_some());
-        for wrong in ["2026-07-01", "2026-07-01T12:00:00", "2026-07-01T12:00:00.007Z", "2026-13-01T12:00:00.007", "è"] {
+        for wrong in ["2026-07-01", "2026-07-01T12:00:00", "2026-07-01T12:00:00.007Z", "2026-13-01T12:00:00.007", "è"]
+        {
             assert!(RomeClock::parse(wrong).is_none(), "{wrong}");
         }
     }

@@ -73,7 +73,9 @@ pub(crate) async fn listen(
 }
 
 async fn serve(shared: Arc<Shared>, tcp: TcpStream, tls: Option<TlsAcceptor>, stop: watch::Receiver<bool>) {
-    let _ = tcp.set_nodelay(true);
+    if let Err(why) = tcp.set_nodelay(true) {
+        tracing::debug!(%why, "a connection without TCP_NODELAY");
+    }
     let abort = Arc::new(Abort::default());
     let socket = Socket { tcp, abort: Arc::clone(&abort) };
     let Some(tls) = tls else {
@@ -170,7 +172,7 @@ async fn handle(shared: &Arc<Shared>, caller: &Caller, request: Request<Incoming
         }
         _ if reset => return Fate::Abort,
         target => {
-            let _ = upload::read_body(body, 0).await;
+            drop(upload::read_body(body, 0).await);
             let refused = refusal.map_or(Ok(()), Err);
             let call = target.and_then(|target| refused.map(|()| target));
             let reply = match call {
@@ -276,8 +278,10 @@ struct Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if self.abort.fired.load(Ordering::SeqCst) {
-            let _ = self.tcp.set_zero_linger();
+        if self.abort.fired.load(Ordering::SeqCst)
+            && let Err(why) = self.tcp.set_zero_linger()
+        {
+            tracing::warn!(%why, "an injected reset may look like an orderly end");
         }
     }
 }

@@ -21,11 +21,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::engine::Pace;
 use super::flow::{Flow, Ordine};
 use super::ledger::{Delays, Ledger, Shared};
 use super::world::{Ending, FlowState, Order, OrderKey, Upload, World};
@@ -135,7 +135,7 @@ async fn tick(State(control): State<Control>) -> Response {
     let done = control.shared.with(|shared, ledger| {
         let mut steps = 0;
         for _ in 0..TURNS_MAX {
-            let done = ledger.advance(&shared.clock, Some(Timestamp::MAX))?;
+            let done = ledger.advance(&shared.clock, Pace::Everything)?;
             steps += done;
             if done == 0 {
                 break;

@@ -33,7 +33,12 @@ pub(crate) async fn list(shared: &Arc<Shared>, target: Target, kind: Kind, uri: 
 }
 
 /// Answers a download, and marks the document as downloaded.
-pub(crate) async fn download(shared: &Arc<Shared>, target: Target, document: (Kind, u64), headers: &HeaderMap) -> Answer {
+pub(crate) async fn download(
+    shared: &Arc<Shared>,
+    target: Target,
+    document: (Kind, u64),
+    headers: &HeaderMap,
+) -> Answer {
     accepts(headers, "application/zip")?;
     let fetched = shared.with(move |_, ledger| fetch(ledger, &target, document)).await;
     let (name, xml) = fetched.ok_or_else(|| Refusal::new(500, "the simulator failed"))??;
@@ -124,9 +129,8 @@ fn page(shared: &Shared, ledger: &Ledger, target: &Target, kind: Kind, filter: &
 
 fn items(world: &World, target: &Target, kind: Kind) -> Vec<Item> {
     let own = |id_a2a: &str, ente: &str| id_a2a == target.id_a2a && ente == target.ente;
-    let flows = || {
-        world.flows.iter().filter(|(_, f)| world.uploads.get(f.upload).is_some_and(|u| own(&u.id_a2a, &u.ente)))
-    };
+    let flows =
+        || world.flows.iter().filter(|(_, f)| world.uploads.get(f.upload).is_some_and(|u| own(&u.id_a2a, &u.ente)));
     match kind {
         Kind::Ack => flows()
             .filter_map(|(prog, f)| Some((*prog, f.ack.as_ref()?.time)))
@@ -138,7 +142,8 @@ fn items(world: &World, target: &Target, kind: Kind) -> Vec<Item> {
             .collect(),
         Kind::EsitoApplicativo => {
             let own = world.outcomes.iter().filter(|(_, o)| own(&o.id_a2a, &o.ente));
-            own.map(|(prog, o)| Item { document: Document::EsitoApplicativo(*prog), prog: *prog, time: o.time }).collect()
+            own.map(|(prog, o)| Item { document: Document::EsitoApplicativo(*prog), prog: *prog, time: o.time })
+                .collect()
         }
         Kind::Giornale | Kind::Disponibilita => Vec::new(),
     }

@@ -20,13 +20,24 @@ const FLOWS_PER_MESSAGE: usize = 100;
 const STEPS_PER_TURN: usize = 200;
 /// How long the engine sleeps at most.
 const NAP: Duration = Duration::from_secs(60);
+/// How often the bank publishes.
+const BATCH_MS: i64 = 100;
 /// Code of an ACK error that only a fault explains.
 const INJECTED: u32 = 199;
+
+/// What the engine does now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// What is due.
+    Due,
+    /// All that is pending, as if its time had come.
+    Everything,
+}
 
 /// Runs until `stop` changes or the ledger breaks.
 pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     loop {
-        let turn = shared.with(|shared, ledger| (ledger.advance(&shared.clock, None), ledger.next_due())).await;
+        let turn = shared.with(|shared, ledger| (ledger.advance(&shared.clock, Pace::Due), ledger.next_due())).await;
         let Some((Ok(steps), due)) = turn else { return };
         let nap = if steps == STEPS_PER_TURN { Duration::ZERO } else { until(due, shared.clock.now()) };
         tokio::select! {
@@ -43,19 +54,26 @@ fn until(due: Option<Timestamp>, now: Timestamp) -> Duration {
 }
 
 impl Ledger {
-    /// Does what is due until `horizon` (now, when absent), a bounded number of steps; gives how many were done.
-    pub(crate) fn advance(&mut self, clock: &RomeClock, horizon: Option<Timestamp>) -> Result<usize, String> {
+    /// Does what is due, or with [`Pace::Everything`] what is pending, a bounded number of steps; gives how many.
+    pub(crate) fn advance(&mut self, clock: &RomeClock, pace: Pace) -> Result<usize, String> {
         let now = clock.now();
-        let horizon = horizon.unwrap_or(now);
+        let horizon = if pace == Pace::Due { now } else { Timestamp::MAX };
         for done in 0..STEPS_PER_TURN {
-            let Some((due, prog)) = self.world.agenda.first().copied() else { return Ok(done) };
-            if due > horizon {
-                return Ok(done);
-            }
+            let Some(prog) = self.next(horizon, pace) else { return Ok(done) };
             let events = self.step(prog, now, horizon, clock);
             self.commit(events)?;
         }
         Ok(STEPS_PER_TURN)
+    }
+
+    /// The flow that comes next: the one due first, or the one that is least far when all are hurried along.
+    fn next(&self, horizon: Timestamp, pace: Pace) -> Option<u64> {
+        let stage = |prog: u64| self.world.flows.get(&prog).map(|f| f.stage);
+        let next = match pace {
+            Pace::Due => self.world.agenda.first(),
+            Pace::Everything => self.world.agenda.iter().min_by_key(|(due, prog)| (stage(*prog), *due, *prog)),
+        };
+        next.filter(|(due, _)| *due <= horizon).map(|(_, prog)| *prog)
     }
 
     fn step(&mut self, prog: u64, now: Timestamp, horizon: Timestamp, clock: &RomeClock) -> Vec<Event> {
@@ -89,11 +107,18 @@ impl Ledger {
 
     fn outcomes_due(&mut self, now: Timestamp) -> Timestamp {
         let late = self.faults.strikes(Fault::LateOutcomes, On::Post).map_or(Duration::ZERO, |_| self.delays.late_by);
-        later(now, self.delays.esiti_after.saturating_add(late))
+        batch(later(now, self.delays.esiti_after.saturating_add(late)))
     }
 
     /// One message for all flows of the same body and bank that are due for the same stage.
-    fn outcomes(&mut self, first: u64, stage: Stage, now: Timestamp, until: Timestamp, clock: &RomeClock) -> Vec<Event> {
+    fn outcomes(
+        &mut self,
+        first: u64,
+        stage: Stage,
+        now: Timestamp,
+        until: Timestamp,
+        clock: &RomeClock,
+    ) -> Vec<Event> {
         let flows = due_together(&self.world, first, stage, until);
         let mut lines = Vec::new();
         for prog in &flows {
@@ -143,6 +168,12 @@ impl Ledger {
             }
         }
     }
+}
+
+/// The next moment at which the bank publishes: at tenths of a second, so that flows close in time share a message.
+fn batch(due: Timestamp) -> Timestamp {
+    let ms = due.as_millisecond();
+    Timestamp::from_millisecond(ms + (-ms).rem_euclid(BATCH_MS)).unwrap_or(due)
 }
 
 /// `first` and the other flows due by `until` that one message can answer with it.

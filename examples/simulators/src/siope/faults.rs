@@ -169,7 +169,8 @@ fn parse(name: &str, rule: &Value) -> Result<(Fault, Option<Rule>), String> {
     if rule.is_null() {
         return Ok((*fault, None));
     }
-    let rule = rule.as_object().ok_or_else(|| format!("{name}: {{\"chance\": 0.1}} or {{\"count\": 3}} is expected"))?;
+    let rule =
+        rule.as_object().ok_or_else(|| format!("{name}: {{\"chance\": 0.1}} or {{\"count\": 3}} is expected"))?;
     if let Some(unknown) = rule.keys().find(|key| !["chance", "count", "on", "ms"].contains(&key.as_str())) {
         return Err(format!("{name}: field {unknown:?} is not known, use chance, count, on, ms"));
     }

@@ -175,7 +175,10 @@ fn is_zip(headers: &HeaderMap) -> Result<(), Refusal> {
 fn parties(flow: &Flow, target: &Target, settings: &Settings) -> Result<(), Refusal> {
     let header = &flow.header;
     if header.ente != target.ente || header.tramite_ente != target.id_a2a {
-        let what = format!("{} of {} is not who calls, {} of {}", header.tramite_ente, header.ente, target.id_a2a, target.ente);
+        let what = format!(
+            "{} of {} is not who calls, {} of {}",
+            header.tramite_ente, header.ente, target.id_a2a, target.ente
+        );
         return Err(Refusal::new(460, format!("codice_tramite_ente and codice_ente of the message: {what}")));
     }
     let known = |banks: &Vec<super::Banca>| banks.iter().any(|b| b.abi == header.abi && b.tramite == header.tramite_bt);
@@ -194,7 +197,7 @@ fn conclude(shared: &Shared, ledger: &mut Ledger, arrival: Arrival, mut seen: Se
         (_, Some(refusal)) => refuse(shared, ledger, arrival, seen, refusal),
         (None, None) => {
             let upload = record(shared, &arrival, seen, Ending::Cut);
-            let _ = ledger.commit(vec![Event::Upload(Box::new(upload))]);
+            note(ledger, upload);
             Fate::Abort
         }
         (Some(_), None) => take(shared, ledger, arrival, seen),
@@ -205,8 +208,14 @@ fn refuse(shared: &Shared, ledger: &mut Ledger, arrival: Arrival, seen: Seen, re
     let mut upload = record(shared, &arrival, seen, Ending::Refused);
     upload.status = Some(refusal.status);
     upload.reason = Some(refusal.reason.clone());
-    let _ = ledger.commit(vec![Event::Upload(Box::new(upload))]);
+    note(ledger, upload);
     Fate::Reply(refusal.reply(arrival.rate))
+}
+
+/// Keeps the trace of an upload that was not taken. The answer stands even when that fails: `commit` has logged it, and
+/// the broken ledger serves no more.
+fn note(ledger: &mut Ledger, upload: Upload) {
+    drop(ledger.commit(vec![Event::Upload(Box::new(upload))]));
 }
 
 /// Stores a flow. From here on it counts, whatever the caller gets to see.

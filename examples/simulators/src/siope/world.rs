@@ -115,7 +115,7 @@ pub(crate) enum Document {
 }
 
 /// What a taken flow waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     Ack,
     Bank,

@@ -109,6 +109,22 @@ async fn lists_have_pages_and_filters() {
 }
 
 #[tokio::test]
+async fn flows_close_in_time_share_a_message() {
+    let fast = Duration::from_millis(5);
+    let esiti_after = Duration::from_millis(900);
+    let bench = Bench::with(simulators::siope::Settings { ack_after: fast, esiti_after, ..settings() }).await;
+    let mut orders = 0;
+    for numero in 1..=30 {
+        let _ = bench.send(&Flow::of(numero)).await;
+        orders += 1;
+    }
+    bench.settled().await;
+    let messages = bench.list("esitoapplicativo").await["numRisultati"].as_u64().unwrap();
+    assert!(messages < 2 * orders, "{messages} messages for {orders} flows");
+    assert!(bench.orders().await.iter().all(|o| o["paid"] == true));
+}
+
+#[tokio::test]
 async fn an_annulment_stops_the_payment_or_comes_too_late() {
     let slow = Duration::from_secs(3600);
     let bench = Bench::with(simulators::siope::Settings { esiti_after: slow, ..settings() }).await;
@@ -120,7 +136,10 @@ async fn an_annulment_stops_the_payment_or_comes_too_late() {
     let _ = bench.control(Method::POST, "tick", Value::Null).await;
     bench.settled().await;
     let orders = bench.orders().await;
-    assert_eq!((&orders[0]["annulled"], &orders[0]["paid"], &orders[0]["in_force"]), (&json!(true), &json!(false), &json!(false)));
+    assert_eq!(
+        (&orders[0]["annulled"], &orders[0]["paid"], &orders[0]["in_force"]),
+        (&json!(true), &json!(false), &json!(false))
+    );
 
     let mut again = Flow::of(1);
     again.id = "F-1-R2".to_owned();

@@ -165,13 +165,17 @@ impl Flow {
 
     /// One INSERIMENTO of one mandato of 100.00.
     pub(crate) fn of(numero: u32) -> Self {
-        Self::new(&format!("F-{numero}"), vec![mandato("INSERIMENTO", numero, "100.00", &[("60.00", "3101"), ("40.00", "3102")])])
+        Self::new(
+            &format!("F-{numero}"),
+            vec![mandato("INSERIMENTO", numero, "100.00", &[("60.00", "3101"), ("40.00", "3102")])],
+        )
     }
 
     pub(crate) fn xml(&self) -> String {
         let Self { id, ente, istat, abi, .. } = self;
         let orders = self.orders.concat();
-        let signature = if self.signed { r#"<ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#"/>"# } else { "" };
+        let signature =
+            if self.signed { r#"<ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#"/>"# } else { "" };
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><flusso_ordinativi><testata_flusso>\
              <codice_ABI_BT>{abi}</codice_ABI_BT><identificativo_flusso>{id}</identificativo_flusso>\

@@ -118,24 +118,27 @@ pub(super) fn ask_due(cx: &Cx<'_>) -> Next {
 /// Judges an answer.
 pub(super) fn asked(cx: &Cx<'_>, answer: Answer, over: bool) -> Next {
     with(cx, |mut doubt| {
+        // Judged before the end of the other life is noted: a question that was put while it might still run proves nothing.
+        let counts = over && doubt.asked_when_settled(cx.policy);
         doubt.note_over(over, cx.now.at);
         match answer {
             Answer::Delivered(receipt) => cx.delivered(receipt),
-            Answer::NotDelivered(evidence) => not_there(cx, Doubt { evidence, ..doubt }, over),
+            Answer::NotDelivered(evidence) if counts => arrived_nowhere(cx, &Doubt { evidence, ..doubt }),
+            Answer::NotDelivered(evidence) if over => ask_when_settled(cx, Doubt { evidence, ..doubt }),
+            Answer::NotDelivered(evidence) => ask_again(cx, Doubt { evidence, ..doubt }, None),
             Answer::Unknown(evidence) => ask_again(cx, Doubt { evidence, ..doubt }, None),
             Answer::CouldNotAsk(cause) => ask_again(cx, doubt, Some(&cause)),
         }
     })
 }
 
-/// "Not there" counts only inside the fence. Outside it, it is asked again when it can count.
-fn not_there(cx: &Cx<'_>, doubt: Doubt, over: bool) -> Next {
-    if !over {
-        return ask_again(cx, doubt, None);
-    }
-    if doubt.asked_when_settled(cx.policy) {
-        return cx.try_again(None, format!("{}; it did not arrive", doubt.account(cx.from.attempts)));
-    }
+/// "Not there, and can no longer arrive", inside the fence: like an attempt that was not sent.
+fn arrived_nowhere(cx: &Cx<'_>, doubt: &Doubt) -> Next {
+    cx.try_again(None, format!("{}; it did not arrive", doubt.account(cx.from.attempts)))
+}
+
+/// "Not there" came too early to count, but soon it can.
+fn ask_when_settled(cx: &Cx<'_>, doubt: Doubt) -> Next {
     let pause = later(cx.now.at, cx.policy.resolve_every);
     let ask_at = doubt.settled_at(cx.policy).map_or(pause, |settled| settled.max(pause));
     wait(cx, Doubt { ask_at, ..doubt })

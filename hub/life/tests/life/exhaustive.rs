@@ -6,15 +6,32 @@ use hub_life::outbound::{Policy, advance};
 use crate::explore::explore;
 use crate::world::{Bounds, policy};
 
-/// Three lives of the hub, two of which may be frozen; two attempts; people decide twice.
+/// Three lives of the hub, two of which may be frozen at once; two attempts; people decide twice.
 pub(crate) const BOUNDS: Bounds =
-    Bounds { horizon: 7, lives: 3, persons: 2, attempts: 2, answers: 1, truthful: true, drops_stale: true };
+    Bounds { horizon: 6, lives: 3, persons: 2, attempts: 2, answers: 1, truthful: true, drops_stale: true };
+
+/// Two lives, and two questions under way at once.
+pub(crate) const TWO_QUESTIONS: Bounds = Bounds { horizon: 6, lives: 2, persons: 1, answers: 2, ..BOUNDS };
+
+/// People who say anything.
+const LIARS: Bounds = Bounds { horizon: 5, lives: 2, truthful: false, ..BOUNDS };
+
+pub(crate) fn askable() -> Policy {
+    policy(Repeat::Askable, 2, 3, 1)
+}
+
+pub(crate) fn forbidden() -> Policy {
+    policy(Repeat::Forbidden, 2, 3, 1)
+}
+
+pub(crate) fn keyed() -> Policy {
+    policy(Repeat::Keyed, 2, 3, 1)
+}
 
 fn holds_in_every_history(name: &str, policy: &Policy, bounds: &Bounds) {
-    let begun = std::time::Instant::now();
     match explore(advance, policy, bounds) {
         Ok(seen) => {
-            println!("{name}: {seen:?} in {:?}", begun.elapsed());
+            println!("{name}: {seen:?}");
             assert!(seen.ends.iter().all(|points| *points > 0), "the search did not reach every end: {seen:?}");
         }
         Err(broken) => panic!("{name}: {} after {:#?}", broken.what, broken.history),
@@ -22,14 +39,34 @@ fn holds_in_every_history(name: &str, policy: &Policy, bounds: &Bounds) {
 }
 
 #[test]
-fn forbidden() {
-    holds_in_every_history("forbidden", &policy(Repeat::Forbidden, 2, 3, 1), &BOUNDS);
+fn a_forbidden_sink_in_every_history() {
+    holds_in_every_history("forbidden", &forbidden(), &BOUNDS);
+    holds_in_every_history("forbidden, no second try", &policy(Repeat::Forbidden, 2, 3, 0), &BOUNDS);
+    holds_in_every_history("forbidden, liars", &forbidden(), &LIARS);
 }
+
 #[test]
-fn askable() {
-    holds_in_every_history("askable", &policy(Repeat::Askable, 2, 3, 1), &BOUNDS);
+fn an_askable_sink_in_every_history() {
+    holds_in_every_history("askable", &askable(), &BOUNDS);
 }
+
 #[test]
-fn keyed() {
-    holds_in_every_history("keyed", &policy(Repeat::Keyed, 2, 3, 1), &BOUNDS);
+fn an_askable_sink_that_settles_slowly_or_at_once_in_every_history() {
+    let narrow = Bounds { horizon: 5, ..BOUNDS };
+    holds_in_every_history("askable, patience shorter than settling", &policy(Repeat::Askable, 3, 1, 1), &narrow);
+    holds_in_every_history("askable, settles at once", &policy(Repeat::Askable, 0, 2, 0), &narrow);
+    holds_in_every_history("askable, liars", &policy(Repeat::Askable, 1, 2, 1), &LIARS);
+}
+
+#[test]
+fn an_askable_sink_with_two_questions_in_every_history() {
+    holds_in_every_history("askable, two questions", &askable(), &TWO_QUESTIONS);
+}
+
+#[test]
+fn a_harmless_or_keyed_sink_in_every_history() {
+    let three = Bounds { attempts: 3, ..BOUNDS };
+    holds_in_every_history("harmless", &policy(Repeat::Harmless, 2, 3, 0), &BOUNDS);
+    holds_in_every_history("keyed", &keyed(), &three);
+    holds_in_every_history("keyed, liars", &keyed(), &LIARS);
 }

@@ -1,7 +1,7 @@
 //! Every history of a bounded world, breadth first.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use hub_life::outbound::{Outbound, Policy, State};
 
@@ -52,6 +52,8 @@ pub(crate) fn key(out: &Outbound) -> OutKey {
 
 struct Search {
     index: HashMap<(OutKey, World), usize>,
+    /// Durable states and seconds for which every event was tried.
+    tried: HashSet<(OutKey, u32, usize)>,
     /// How each point was reached first.
     from: Vec<(usize, Option<Move>)>,
     edges: Vec<Vec<usize>>,
@@ -64,6 +66,7 @@ pub(crate) fn explore(life: Life, policy: &Policy, bounds: &Bounds) -> Result<Se
     let first = (key(&start.out), start.world.clone());
     let mut search = Search {
         index: HashMap::from([(first, 0)]),
+        tried: HashSet::new(),
         from: vec![(0, None)],
         edges: vec![Vec::new()],
         seen: Seen::default(),
@@ -89,8 +92,11 @@ impl Search {
         let mut next = Vec::new();
         for (from, node) in layer {
             self.note(node);
+            if self.tried.insert((key(&node.out), node.world.time, node.world.old.len())) {
+                node.try_everything(life, policy).map_err(|what| self.broken(*from, None, what))?;
+            }
             for a_move in node.moves(bounds) {
-                let reached = node.step(a_move, life, policy, bounds).map_err(|what| self.broken(*from, a_move, what))?;
+                let reached = node.step(a_move, life, policy, bounds).map_err(|what| self.broken(*from, Some(a_move), what))?;
                 self.seen.steps += 1;
                 next.extend(self.reach(*from, a_move, reached));
             }
@@ -125,8 +131,8 @@ impl Search {
         }
     }
 
-    fn broken(&self, from: usize, last: Move, what: String) -> Broken {
-        let mut history = vec![last];
+    fn broken(&self, from: usize, last: Option<Move>, what: String) -> Broken {
+        let mut history: Vec<_> = last.into_iter().collect();
         let mut at = from;
         while let (earlier, Some(a_move)) = self.from[at] {
             history.push(a_move);

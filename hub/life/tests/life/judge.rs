@@ -75,6 +75,10 @@ pub(crate) fn transition(
         let expected: &[Command] = if proof_for_nothing { &[Command::LateProof] } else { &[] };
         return holds(after == before && commands == expected, "a final state changes, or late proof is not told");
     }
+    let foreign = matches!(&before.state, State::Sending { epoch, .. } if epoch != now.epoch);
+    if foreign && matches!(event, Event::Ended(_)) {
+        return holds(after == before && commands.is_empty(), "the end of another life's attempt counts");
+    }
     sends(before, after, commands, now, policy)?;
     questions(after, commands, now)?;
     ends(before, after, commands)?;

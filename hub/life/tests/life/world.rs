@@ -180,6 +180,14 @@ impl World {
         }
     }
 
+    /// Instants that have come are all the same: fewer points to explore.
+    fn forget_the_past(&mut self) {
+        if self.view_from <= self.time {
+            self.view_from = 0;
+        }
+        self.wake = self.wake.map(|at| at.max(self.time));
+    }
+
     fn act(&mut self) {
         self.effects = (self.effects + 1).min(3);
     }
@@ -309,6 +317,7 @@ impl Node {
             Move::Tick => {
                 world.time += 1;
                 world.loose.retain(|until| *until > world.time);
+                world.forget_the_past();
             }
             Move::Cross => world.attempt = Some(Stage::InFlight),
             Move::Land => {
@@ -428,6 +437,20 @@ impl Node {
         Ok(())
     }
 
+    /// Hands in every event there is, to this life and to the next one, whether it makes sense there or not: no event may
+    /// break a transition's rules.
+    pub(crate) fn try_everything(&self, life: Life, policy: &Policy) -> Result<(), String> {
+        let lives = [life_name(self.world.old.len()), life_name(self.world.old.len() + 1)];
+        let tries = lives.iter().flat_map(|epoch| every_event().into_iter().map(move |event| (epoch, event)));
+        for (epoch, event) in tries {
+            let now = Now { at: ts(self.world.time), epoch };
+            let (after, commands) = life(&self.out, event.clone(), &now, policy);
+            judge::transition(&self.out, &event, &after, &commands, &now, policy)
+                .map_err(|what| format!("{what}, when {event:?} meets {:?} in {epoch}", self.out.state))?;
+        }
+        Ok(())
+    }
+
     fn carry(&mut self, command: &Command) {
         match command {
             Command::Send => self.world.send = true,
@@ -436,6 +459,27 @@ impl Node {
             _ => {}
         }
     }
+}
+
+/// One of each event.
+pub(crate) fn every_event() -> Vec<Event> {
+    let reset = || String::from("reset");
+    let ends = [
+        Ended::Receipt(receipt()),
+        Ended::NotSent { retry_after: Some(Duration::from_secs(1)), cause: reset() },
+        Ended::Rejected { code: "422".into(), cause: reset() },
+        Ended::InDoubt { cause: reset() },
+    ];
+    let answers = || {
+        let seen = Value::from("list");
+        let known = [Answer::Delivered(receipt()), Answer::NotDelivered(seen.clone()), Answer::Unknown(seen)];
+        known.into_iter().chain([Answer::CouldNotAsk("busy".into())])
+    };
+    let asked = [true, false].into_iter().flat_map(|over| answers().map(move |answer| Event::Asked { answer, over }));
+    let people = [Action::Retry, Action::Delivered, Action::NotDelivered, Action::GiveUp].map(Event::Person);
+    let alarms = [Event::Due, Event::AskDue, Event::Restarted { over: true }, Event::Restarted { over: false }];
+    let proof = [Event::Witnessed(receipt())];
+    ends.map(Event::Ended).into_iter().chain(asked).chain(people).chain(alarms).chain(proof).collect()
 }
 
 pub(crate) fn receipt() -> Receipt {

@@ -32,10 +32,9 @@ pub(super) fn check(paid: &Beneficiario, path: &str, report: &mut Report) {
 fn account_number(iban: &str, tipo: TipoPagamento, path: &str, report: &mut Report) {
     let field = format!("{path}/iban");
     if let Some(fault) = iban_fault(iban) {
-        report.add("opi.iban", field, format!("IBAN {} {fault}", quoted(iban)));
+        report.add("opi.iban", field, format!("IBAN {fault}"));
     } else if tipo == TipoPagamento::SepaCreditTransfer && !is_sepa(iban) {
-        let detail = format!("IBAN {} is outside SEPA; use BONIFICO ESTERO EURO", quoted(iban));
-        report.add("opi.iban-sepa", field, detail);
+        report.add("opi.iban-sepa", field, "IBAN is outside SEPA; use BONIFICO ESTERO EURO");
     }
 }
 
@@ -54,7 +53,7 @@ fn bank(paid: &Beneficiario, path: &str, report: &mut Report) {
 
 /// Bank code and references stand beside an account in the flow: without one they have no place there.
 fn without_account(paid: &Beneficiario, path: &str, report: &mut Report) {
-    if paid.iban.is_some() {
+    if paid.iban.is_some() || account(paid.tipo_pagamento) == Need::Must {
         return;
     }
     let lost = [

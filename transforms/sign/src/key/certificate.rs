@@ -4,7 +4,7 @@ use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use hub_core::sha256_hex;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use x509_cert::der::{Decode, Encode, asn1::ObjectIdentifier};
+use x509_cert::der::{Decode, asn1::ObjectIdentifier};
 use x509_cert::ext::pkix::KeyUsage;
 
 use crate::key::{Algorithm, KeyError};

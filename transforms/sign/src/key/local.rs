@@ -41,7 +41,11 @@ impl LocalKey {
         let certificate = found.remove(0);
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| {
             let encrypted = key.windows(9).any(|window| window == b"ENCRYPTED");
-            let detail = if encrypted { "the key is encrypted; use PKCS#12 for keys with a password".into() } else { e.to_string() };
+            let detail = if encrypted {
+                "the key is encrypted; use PKCS#12 for keys with a password".into()
+            } else {
+                e.to_string()
+            };
             KeyError::Pem { what: "private key", detail }
         })?;
         Self::new(key.secret_der(), &certificate, found)
@@ -55,7 +59,8 @@ impl LocalKey {
         let failed = |detail: String| KeyError::Pkcs12 { detail: detail.replace(password_or_none(password), "***") };
         let store = KeyStore::from_pkcs12(bytes, password, Pkcs12ImportPolicy::Strict)
             .map_err(|e| failed(format!("the file is damaged ({e})")))?;
-        let (_, chain) = store.private_key_chain().ok_or_else(|| failed("it holds no key with a certificate".into()))?;
+        let (_, chain) =
+            store.private_key_chain().ok_or_else(|| failed("it holds no key with a certificate".into()))?;
         let mut certificates = chain.certs().iter().map(|certificate| certificate.as_der().to_vec());
         let own = certificates.next().ok_or_else(|| failed("it holds no certificate".into()))?;
         Self::new(chain.key().as_der(), &own, certificates.take(CERTIFICATES_MAX).collect())
@@ -94,7 +99,8 @@ fn password_or_none(password: &str) -> &str {
 pub(super) fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, KeyError> {
     let failed = |detail: String| KeyError::Pem { what: "certificate", detail };
     let found = CertificateDer::pem_slice_iter(pem).take(CERTIFICATES_MAX + 1);
-    let found: Vec<_> = found.map(|der| der.map(|der| der.to_vec())).collect::<Result<_, _>>().map_err(|e| failed(e.to_string()))?;
+    let found: Vec<_> =
+        found.map(|der| der.map(|der| der.to_vec())).collect::<Result<_, _>>().map_err(|e| failed(e.to_string()))?;
     match found.len() {
         0 => Err(failed("there is none".into())),
         n if n > CERTIFICATES_MAX => Err(failed(format!("there are more than {CERTIFICATES_MAX}"))),

@@ -1,0 +1,309 @@
+//! The default backbone: one SQLite file. Log, positions, keyed state and the rows of views change in one fsynced
+//! transaction.
+//!
+//! - [`Embedded`] is the handle. One thread (`writer`) owns the write connection and commits whatever waits: the more
+//!   callers, the larger the group, with one fsync for all of it (`group`).
+//! - Readers have their own connections and short transactions (`readers`, `records`).
+//! - `lock` keeps a second process out, `epochs` numbers the lives of the store, `schema` makes and checks the file.
+//! - A full disk is not an error: what waits is tried again until there is room, and [`Embedded::alarms`] says so. Any
+//!   other failure of a write ends the store for good: every later call gets [`Error::Io`], and the hub must be started
+//!   again, so that it recovers from what is really on the disk.
+
+mod alarm;
+mod epochs;
+mod group;
+mod lock;
+mod places;
+mod readers;
+mod records;
+mod schema;
+mod shared;
+mod view;
+mod writer;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::chain::{admit, admit_place};
+use crate::{Backbone, Commit, Error, Offset, Place, Stored};
+
+pub use alarm::{Alarm, AlarmKind};
+pub use records::Verified;
+pub use shared::Counts;
+pub use view::{View, ViewError};
+
+use lock::FileLock;
+use readers::Readers;
+use shared::Shared;
+use writer::{CommitJob, Job, TrimJob, Writer};
+
+/// How to open the embedded store.
+#[derive(Debug)]
+pub struct EmbeddedSettings {
+    /// The database file; it is made if it does not exist. Beside it: `-wal`, `-shm` (SQLite's) and `.lock`.
+    pub path: PathBuf,
+    /// Partitions of each topic, 1 to 1024. Fixed when the file is made: keys belong to partitions.
+    pub partitions: u16,
+    /// Writes rows of its own in the same transaction, computed from the journal.
+    pub view: Option<Box<dyn View>>,
+    /// How large the database file may grow, in bytes. When it is reached, commits wait as on a full disk.
+    /// See [`Embedded::limit_bytes`].
+    pub bytes_max: Option<u64>,
+    /// After how long a commit that found the disk full is tried again: at first, and at most (doubling).
+    pub disk_retry: (std::time::Duration, std::time::Duration),
+}
+
+impl EmbeddedSettings {
+    /// The usual settings: no view, no limit of size, tries again after 250 ms, doubling to 5 s, when the disk is full.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, partitions: u16) -> Self {
+        let disk_retry = (std::time::Duration::from_millis(250), std::time::Duration::from_secs(5));
+        Self { path: path.into(), partitions, view: None, bytes_max: None, disk_retry }
+    }
+
+    /// The same with a view.
+    #[must_use]
+    pub fn with_view(mut self, view: impl View + 'static) -> Self {
+        self.view = Some(Box::new(view));
+        self
+    }
+}
+
+/// The embedded backbone. See the module's comment.
+///
+/// Dropping it waits until queued commits are done, ends the epoch and frees the lock; [`Embedded::close`] does the same
+/// without blocking the caller's thread.
+pub struct Embedded {
+    shared: Arc<Shared>,
+    readers: Arc<Readers>,
+    /// Callers hand over their jobs one by one, so that they keep their order. `None` once closed.
+    gate: tokio::sync::Mutex<Option<mpsc::SyncSender<Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Embedded {
+    /// Opens or makes the store, takes its lock and begins a new epoch. Blocks for some milliseconds of disk work.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] if another process has it open; [`Error::Io`] if it cannot be used (newer version, other number of
+    /// partitions, not a store, no permission); [`Error::Corrupt`] if the heads of the log do not fit its records.
+    pub fn open(settings: EmbeddedSettings) -> Result<Self, Error> {
+        let lock = FileLock::take(&settings.path)?;
+        let (conn, places) = schema::open(&settings.path, settings.partitions)?;
+        let heads = places.load_heads(&conn)?;
+        let (epoch, past) = epochs::begin(&conn)?;
+        let epoch_id = epoch.id;
+        let shared = Arc::new(Shared::new(&settings, places, epoch.name, past, &heads));
+        let mut writer = Writer::new(conn, Arc::clone(&shared), heads, epoch_id, &settings);
+        if let Some(view) = settings.view {
+            writer.prepare(view)?;
+        }
+        let (jobs, queue) = mpsc::sync_channel(shared::QUEUE_SLOTS);
+        let thread = std::thread::Builder::new()
+            .name("backbone-writer".to_owned())
+            .spawn(move || writer.run(&queue, lock))
+            .map_err(|e| Error::Io(format!("the writer thread cannot be started: {e}")))?;
+        let readers = Arc::new(Readers::new(settings.path));
+        Ok(Self { shared, readers, gate: tokio::sync::Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// The database file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// What people must know about now: a full disk, a store held by another program, a failure. Empty when all is well.
+    #[must_use]
+    pub fn alarms(&self) -> Vec<Alarm> {
+        self.shared.alarms.list()
+    }
+
+    /// What was written since the store was opened.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.shared.counts()
+    }
+
+    /// Sets how large the database file may grow, in bytes (`None`: as the disk allows). Takes effect with the next
+    /// attempt to write; a limit below the present size means "no larger than now".
+    pub fn limit_bytes(&self, bytes_max: Option<u64>) {
+        self.shared.limit_bytes(bytes_max);
+    }
+
+    /// Runs a query of the caller on a read-only connection to the same file, within one read transaction: it sees
+    /// everything that was committed before. Keep it short, since a long one keeps the write-ahead log from shrinking.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the query's error, or if the store is closed.
+    pub async fn query<T, F>(&self, f: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.readers.run(move |conn| f(conn).map_err(|e| schema::io("a query failed", &e))).await
+    }
+
+    /// Runs `f` in a write transaction of its own, for the tables of views (rebuilding a ledger). It must leave the log's
+    /// tables alone, and may be called again if the disk was full.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the reason, if `f` failed (nothing was changed) or the store cannot be used.
+    pub async fn write<T, F>(&self, mut f: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, ViewError> + Send + 'static,
+    {
+        let (ack, answer) = oneshot::channel();
+        let mut ack = Some(ack);
+        let task = move |conn: &Connection| {
+            let value = f(conn)?;
+            Ok(Box::new(move || ack.take().is_some_and(|ack| ack.send(Ok(value)).is_ok())) as writer::Done)
+        };
+        let failed = self.shared.clone();
+        let (errors, error) = oneshot::channel();
+        self.hand_over(0, |room| Job::Task(writer::TaskJob { run: Box::new(task), errors, _room: room })).await?;
+        match answer.await {
+            Ok(result) => result,
+            Err(_) => Err(error.await.unwrap_or_else(|_| failed.failure())),
+        }
+    }
+
+    /// Reads a partition from its first kept record to its end and checks every link.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] at the first record that does not fit.
+    pub async fn verify(&self, place: Place) -> Result<Verified, Error> {
+        let id = self.place(place)?;
+        self.readers.run(move |conn| records::verify(conn, place, id)).await
+    }
+
+    /// Finishes what is queued, writes the log into the main file, ends the epoch and frees the lock. Every later call gets
+    /// [`Error::Io`]. Calling it again does nothing.
+    pub async fn close(&self) {
+        drop(self.gate.lock().await.take());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // the writer's panic was already reported to every caller
+            drop(tokio::task::spawn_blocking(move || thread.join().is_ok()).await);
+        }
+        self.readers.close();
+    }
+
+    fn place(&self, place: Place) -> Result<i64, Error> {
+        admit_place(place, self.shared.places.partitions)?;
+        self.shared.places.id(place)
+    }
+
+    /// Waits for room in the queue and hands over a job. Whoever comes first is first.
+    async fn hand_over(&self, bytes: usize, job: impl FnOnce(shared::Room) -> Job) -> Result<(), Error> {
+        let gate = self.gate.lock().await;
+        let jobs = gate.as_ref().ok_or_else(|| self.shared.failure())?;
+        let room = self.shared.room(bytes).await;
+        jobs.try_send(job(room)).map_err(|_| self.shared.failure())
+    }
+
+    async fn trim_some(&self, place: Place, before: Offset) -> Result<bool, Error> {
+        let (ack, answer) = oneshot::channel();
+        self.hand_over(0, |room| Job::Trim(TrimJob { place, before, ack, _room: room })).await?;
+        answer.await.unwrap_or_else(|_| Err(self.shared.failure()))
+    }
+}
+
+#[async_trait]
+impl Backbone for Embedded {
+    fn partitions(&self) -> u16 {
+        self.shared.places.partitions
+    }
+
+    fn epoch(&self) -> &str {
+        &self.shared.epoch
+    }
+
+    fn is_over(&self, epoch: &str) -> bool {
+        self.shared.past_epochs.contains(epoch)
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Vec<Offset>, Error> {
+        admit(&commit, self.shared.places.partitions)?;
+        let bytes = shared::size_of(&commit);
+        let (ack, answer) = oneshot::channel();
+        self.hand_over(bytes, |room| Job::Commit(CommitJob { commit, bytes, ack, _room: room })).await?;
+        answer.await.unwrap_or_else(|_| Err(self.shared.failure()))
+    }
+
+    async fn read(
+        &self,
+        place: Place,
+        from: Offset,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Stored>, Error> {
+        let id = self.place(place)?;
+        let page = records::Page { from, records_max, bytes_max };
+        self.readers.run(move |conn| records::read(conn, place, id, page)).await
+    }
+
+    async fn position(&self, place: Place) -> Result<Offset, Error> {
+        let id = self.place(place)?;
+        self.readers.run(move |conn| places::head(conn, place, id).map(|head| head.position)).await
+    }
+
+    async fn end(&self, place: Place) -> Result<Offset, Error> {
+        let id = self.place(place)?;
+        self.readers.run(move |conn| places::head(conn, place, id).map(|head| head.next)).await
+    }
+
+    async fn changed(&self, place: Place, after: Offset) -> Result<(), Error> {
+        admit_place(place, self.shared.places.partitions)?;
+        self.shared.changed(place, after).await
+    }
+
+    async fn get(&self, place: Place, space: &str, key: &str) -> Result<Option<Bytes>, Error> {
+        let id = self.place(place)?;
+        let (space, key) = (space.to_owned(), key.to_owned());
+        self.readers.run(move |conn| records::get(conn, place, id, &space, &key)).await
+    }
+
+    async fn scan(
+        &self,
+        place: Place,
+        space: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Bytes)>, Error> {
+        let id = self.place(place)?;
+        let (space, after) = (space.to_owned(), after.map(str::to_owned));
+        self.readers.run(move |conn| records::scan(conn, place, id, &space, after.as_deref(), limit)).await
+    }
+
+    async fn trim(&self, place: Place, before: Offset) -> Result<(), Error> {
+        admit_place(place, self.shared.places.partitions)?;
+        while self.trim_some(place, before).await? {}
+        Ok(())
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        drop(self.gate.get_mut().take());
+        self.readers.close();
+        if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            // a panic of the writer was already reported to every caller
+            drop(thread.join());
+        }
+    }
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded").field("path", &self.shared.path).field("epoch", &self.shared.epoch).finish()
+    }
+}

@@ -1,0 +1,45 @@
+use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+
+use rusqlite::Connection;
+
+use super::schema::io;
+use crate::Error;
+
+/// One life of the store.
+#[derive(Debug)]
+pub(super) struct Epoch {
+    pub(super) id: i64,
+    pub(super) name: String,
+}
+
+/// Begins a new epoch, durably, and gives the names of all earlier ones: the lock is ours, so they are over. The random part
+/// keeps the names of a restored backup's lives apart from those that came after the backup.
+///
+/// The times in the table are SQLite's, for people only.
+pub(super) fn begin(conn: &Connection) -> Result<(Epoch, HashSet<String>), Error> {
+    let at = |e: rusqlite::Error| io("the epochs of the store cannot be written", &e);
+    let past = past(conn).map_err(at)?;
+    let last: Option<i64> = conn.query_row("SELECT max(id) FROM epochs", [], |row| row.get(0)).map_err(at)?;
+    let id = last.unwrap_or(0) + 1;
+    let random = RandomState::new().build_hasher().finish() >> 32;
+    let name = format!("e{id:06}-{random:08x}");
+    let insert = "INSERT INTO epochs(id, epoch, begun) VALUES (?1, ?2, unixepoch())";
+    conn.execute(insert, (id, &name)).map_err(at)?;
+    Ok((Epoch { id, name }, past))
+}
+
+fn past(conn: &Connection) -> rusqlite::Result<HashSet<String>> {
+    conn.prepare("SELECT epoch FROM epochs")?.query_map([], |row| row.get(0))?.collect()
+}
+
+/// The newest epoch in the store: if it is not ours, another process has taken the store in spite of the lock.
+pub(super) fn newest(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.prepare_cached("SELECT max(id) FROM epochs")?.query_row([], |row| row.get(0))
+}
+
+/// Writes down that the epoch ended in order.
+pub(super) fn end(conn: &Connection, id: i64) -> rusqlite::Result<usize> {
+    conn.execute("UPDATE epochs SET ended = unixepoch() WHERE id = ?1", [id])
+}

@@ -1,0 +1,182 @@
+use rusqlite::{CachedStatement, Connection, ErrorCode, params};
+
+use super::alarm::AlarmKind;
+use super::places::{Head, Places, row_id};
+use super::schema::{OFFSET_BITS, io};
+use super::view::{View, ViewError};
+use crate::chain::{link, value_sum};
+use crate::{Change, Commit, Error, Offset, Place, Record, Stored, Topic};
+
+/// Why a transaction could not be done.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// One commit is at fault: the others can be done without it.
+    Own(Error),
+    /// It can be done later, unchanged.
+    Wait(AlarmKind, String),
+    /// The store cannot be used any more.
+    Fatal(Error),
+}
+
+/// SQLite's codes for a lack of space outside the write itself: the shared memory file could not grow.
+const IOERR_SHMSIZE: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        let extended = error.sqlite_error().map(|e| e.extended_code);
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Wait(AlarmKind::DiskFull, full(&error)),
+            _ if extended == Some(IOERR_SHMSIZE) => Self::Wait(AlarmKind::DiskFull, full(&error)),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                let advice = "commits wait: end the program that holds it (a backup, a SQL shell)";
+                Self::Wait(AlarmKind::Busy, format!("another program holds the store ({error}); {advice}"))
+            }
+            _ => Self::Fatal(io("the store cannot be written; stop the hub and start it again", &error)),
+        }
+    }
+}
+
+impl From<ViewError> for Trouble {
+    fn from(error: ViewError) -> Self {
+        let is_of_the_store = |code| matches!(code, ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt);
+        match error {
+            ViewError::Refused(reason) => Self::Own(Error::Io(format!("a view refused the commit: {reason}"))),
+            ViewError::Sql(error) => match Self::from(error) {
+                wait @ Self::Wait(..) => wait,
+                Self::Fatal(Error::Io(text)) => Self::Own(Error::Io(format!("a view refused the commit: {text}"))),
+                other => other,
+            },
+        }
+    }
+}
+
+fn full(error: &rusqlite::Error) -> String {
+    format!("the disk, or the size that the store may have, is full ({error}); commits wait: make room")
+}
+
+/// The work of one transaction: commits are applied one after the other, heads are written once at the end.
+pub(super) struct Group<'c> {
+    conn: &'c Connection,
+    places: &'c Places,
+    /// The heads as they will be.
+    pub(super) heads: Vec<Head>,
+    changed: Vec<bool>,
+    insert: CachedStatement<'c>,
+    put: CachedStatement<'c>,
+    delete: CachedStatement<'c>,
+}
+
+impl<'c> Group<'c> {
+    pub(super) fn new(conn: &'c Connection, places: &'c Places, heads: &[Head]) -> rusqlite::Result<Self> {
+        let put = "INSERT INTO state VALUES (?1, ?2, ?3, ?4, ?5) \
+                   ON CONFLICT DO UPDATE SET value = excluded.value, sum = excluded.sum";
+        Ok(Self {
+            conn,
+            places,
+            heads: heads.to_vec(),
+            changed: vec![false; heads.len()],
+            insert: conn.prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3, ?4)")?,
+            put: conn.prepare_cached(put)?,
+            delete: conn.prepare_cached("DELETE FROM state WHERE place = ?1 AND space = ?2 AND key = ?3")?,
+        })
+    }
+
+    /// Applies one commit so that a fault of its own leaves no trace.
+    pub(super) fn apply_apart(
+        &mut self,
+        commit: &Commit,
+        view: Option<&mut (dyn View + 'static)>,
+    ) -> Result<Result<Vec<Offset>, Error>, Trouble> {
+        let before = self.heads.clone();
+        self.conn.execute_batch("SAVEPOINT apart")?;
+        match self.apply(commit, view) {
+            Ok(offsets) => {
+                self.conn.execute_batch("RELEASE apart")?;
+                Ok(Ok(offsets))
+            }
+            Err(Trouble::Own(error)) => {
+                self.conn.execute_batch("ROLLBACK TO apart; RELEASE apart")?;
+                self.heads = before;
+                Ok(Err(error))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Applies one commit; gives the offsets of its outputs.
+    pub(super) fn apply(
+        &mut self,
+        commit: &Commit,
+        view: Option<&mut (dyn View + 'static)>,
+    ) -> Result<Vec<Offset>, Trouble> {
+        let mut journal = Vec::new();
+        let mut offsets = Vec::with_capacity(commit.outputs.len());
+        for (place, record) in &commit.outputs {
+            let stored = self.append(*place, record)?;
+            offsets.push(stored.0);
+            if view.is_some() && place.topic == Topic::JOURNAL {
+                let (offset, chain) = stored;
+                let (key, bytes) = (record.key.clone(), record.bytes.clone());
+                journal.push((*place, Stored { offset, key, bytes, chain }));
+            }
+        }
+        commit.state.iter().try_for_each(|change| self.change(change))?;
+        commit.positions.iter().try_for_each(|(place, next)| self.move_on(*place, *next))?;
+        match view {
+            Some(view) if !journal.is_empty() => view.apply(self.conn, &journal)?,
+            _ => {}
+        }
+        Ok(offsets)
+    }
+
+    /// Writes the heads that changed; gives them.
+    pub(super) fn finish(self) -> Result<Vec<Head>, Trouble> {
+        let update = "UPDATE heads SET next = ?2, chain = ?3, position = ?4 WHERE id = ?1";
+        let mut update = self.conn.prepare_cached(update)?;
+        for (slot, head) in self.heads.iter().enumerate().filter(|(slot, _)| self.changed[*slot]) {
+            let (next, position) = (head.next.cast_signed(), head.position.cast_signed());
+            update.execute(params![self.places.id_at(slot), next, head.chain, position])?;
+        }
+        Ok(self.heads)
+    }
+
+    fn append(&mut self, place: Place, record: &Record) -> Result<(Offset, [u8; 32]), Trouble> {
+        let slot = self.places.slot(place).map_err(Trouble::Own)?;
+        let head = &mut self.heads[slot];
+        let offset = head.next;
+        if offset >> OFFSET_BITS != 0 {
+            return Err(Trouble::Own(Error::Io(format!("partition {place} is full: it has 2^{OFFSET_BITS} records"))));
+        }
+        let chain = link(&head.chain, offset, &record.key, &record.bytes);
+        let id = row_id(self.places.id_at(slot), offset);
+        self.insert.execute(params![id, record.key, &record.bytes[..], chain])?;
+        (head.next, head.chain) = (offset + 1, chain);
+        self.changed[slot] = true;
+        Ok((offset, chain))
+    }
+
+    fn change(&mut self, change: &Change) -> Result<(), Trouble> {
+        let Change { place, space, key, value } = change;
+        let id = self.places.id(*place).map_err(Trouble::Own)?;
+        match value {
+            Some(value) => {
+                let sum = value_sum(*place, space, key, value);
+                self.put.execute(params![id, space, key, &value[..], sum])?
+            }
+            None => self.delete.execute(params![id, space, key])?,
+        };
+        Ok(())
+    }
+
+    fn move_on(&mut self, place: Place, next: Offset) -> Result<(), Trouble> {
+        let slot = self.places.slot(place).map_err(Trouble::Own)?;
+        if i64::try_from(next).is_err() {
+            return Err(Trouble::Own(Error::Io(format!("position {next} of {place} is beyond every log"))));
+        }
+        if next > self.heads[slot].position {
+            self.heads[slot].position = next;
+            self.changed[slot] = true;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
+
+use super::places::Places;
+use crate::Error;
+
+/// Version of the tables below. A file with a higher one is refused.
+pub(super) const SCHEMA_VERSION: i64 = 1;
+/// Marks a file as ours ("RACC").
+const APPLICATION_ID: i64 = 0x5241_4343;
+/// Size of a database page, in bytes.
+pub(super) const PAGE_BYTES: u64 = 16_384;
+/// When the write-ahead log is written back into the main file, in pages. Inline: on a thread of its own it never shrank.
+const CHECKPOINT_PAGES: i64 = 2_000;
+/// How long SQLite itself waits for another program that holds the database.
+const BUSY: Duration = Duration::from_secs(2);
+/// Partitions of a topic, at most.
+const PARTITIONS_MAX: u16 = 1_024;
+
+/// Bits of a record's row id that hold its offset; the partition's id stands above.
+pub(super) const OFFSET_BITS: u32 = 40;
+
+/// The tables. `heads` has one row for each partition, `records` one for each record: `id = heads.id << 40 | offset`, so that
+/// the records of a partition lie side by side and are found without an index. `log` shows them to people.
+const TABLES: &str = "
+    CREATE TABLE meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID, STRICT;
+    CREATE TABLE epochs(id INTEGER PRIMARY KEY, epoch TEXT NOT NULL UNIQUE, begun INTEGER NOT NULL, ended INTEGER) STRICT;
+    CREATE TABLE heads(
+        id INTEGER PRIMARY KEY, topic TEXT NOT NULL, partition INTEGER NOT NULL,
+        next INTEGER NOT NULL, chain BLOB NOT NULL, first INTEGER NOT NULL, first_chain BLOB NOT NULL,
+        position INTEGER NOT NULL, UNIQUE(topic, partition)) STRICT;
+    CREATE TABLE records(id INTEGER PRIMARY KEY, key TEXT NOT NULL, bytes BLOB NOT NULL, chain BLOB NOT NULL) STRICT;
+    CREATE TABLE state(
+        place INTEGER NOT NULL, space TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, sum INTEGER NOT NULL,
+        PRIMARY KEY(place, space, key)) WITHOUT ROWID, STRICT;
+    CREATE VIEW log AS SELECT topic, partition, records.id & ((1 << 40) - 1) AS offset, key, bytes, records.chain
+        FROM records JOIN heads ON heads.id = records.id >> 40;
+";
+
+/// Opens the write connection; makes the tables in a new file.
+pub(super) fn open(path: &Path, partitions: u16) -> Result<(Connection, Places), Error> {
+    if partitions == 0 || partitions > PARTITIONS_MAX {
+        return Err(Error::Io(format!("a store has 1 to {PARTITIONS_MAX} partitions, not {partitions}")));
+    }
+    let at = |e: &rusqlite::Error| io(&format!("the store {} cannot be opened", path.display()), e);
+    let mut conn = Connection::open(path).map_err(|e| at(&e))?;
+    set_up(&conn).map_err(|e| at(&e))?;
+    check_version(&conn, path)?;
+    make_tables(&mut conn, partitions).map_err(|e| at(&e))?;
+    sync_folder(path)?;
+    check_partitions(&conn, path, partitions)?;
+    let places = Places::load(&mut conn, partitions)?;
+    Ok((conn, places))
+}
+
+/// Opens a read-only connection.
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(BUSY)?;
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(conn)
+}
+
+fn set_up(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(BUSY)?;
+    conn.set_prepared_statement_cache_capacity(128);
+    conn.pragma_update(None, "page_size", PAGE_BYTES.cast_signed())?;
+    conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
+    conn.pragma_update(None, "synchronous", "full")?;
+    conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    conn.pragma_update(None, "cache_size", -65_536)?;
+    conn.pragma_update(None, "temp_store", "memory")
+}
+
+/// Refuses files that are not ours, and those of a newer program.
+fn check_version(conn: &Connection, path: &Path) -> Result<(), Error> {
+    let read = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let name = path.display();
+    let at = |e: rusqlite::Error| io(&format!("the store {name} cannot be read"), &e);
+    let (application, version) = (read("application_id").map_err(at)?, read("user_version").map_err(at)?);
+    let objects: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(at)?;
+    if objects > 0 && application != APPLICATION_ID {
+        return Err(Error::Io(format!("{name} is a database of another program: name another file")));
+    }
+    if version > SCHEMA_VERSION {
+        let advice = "start the newer program again, or restore a backup made before it ran";
+        return Err(Error::Io(format!(
+            "the store {name} has version {version}, this program knows up to {SCHEMA_VERSION}: {advice}"
+        )));
+    }
+    Ok(())
+}
+
+/// All tables appear in one transaction, with the version: a file that was cut off while it was made is still a new one.
+fn make_tables(conn: &mut Connection, partitions: u16) -> rusqlite::Result<()> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == 0 {
+        tx.execute_batch(TABLES)?;
+        tx.execute("INSERT INTO meta VALUES ('partitions', ?1)", [partitions])?;
+        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+        tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    }
+    tx.commit()
+}
+
+fn check_partitions(conn: &Connection, path: &Path, partitions: u16) -> Result<(), Error> {
+    let query = conn.query_row("SELECT value FROM meta WHERE name = 'partitions'", [], |row| row.get::<_, i64>(0));
+    match query.optional().map_err(|e| io("the store's settings cannot be read", &e))? {
+        Some(found) if found == i64::from(partitions) => Ok(()),
+        Some(found) => Err(Error::Io(format!(
+            "the store {} was made with {found} partitions, the settings say {partitions}: \
+             write {found}, since keys belong to partitions",
+            path.display()
+        ))),
+        None => Err(Error::Io(format!("the store {} has lost its settings: restore a backup", path.display()))),
+    }
+}
+
+/// A new file is durable only when its folder is.
+fn sync_folder(path: &Path) -> Result<(), Error> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|e| Error::Io(format!("the folder {} cannot be made durable: {e}", folder.display())))
+}
+
+/// An error of SQLite, in words.
+pub(super) fn io(what: &str, error: &rusqlite::Error) -> Error {
+    Error::Io(format!("{what}: {error}"))
+}

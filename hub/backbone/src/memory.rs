@@ -1,0 +1,308 @@
+//! A backbone in memory, for tests and simulations: the whole contract but surviving the process.
+//!
+//! It has no threads and no clock of its own, so that a paused tokio clock drives it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use crate::chain::{Chain, admit, admit_place, genesis, link};
+use crate::{Backbone, Commit, Error, Offset, Place, Stored};
+
+/// What a fault hook does to a commit.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// The commit takes this long (tokio time) before it is done. Later commits wait behind it.
+    Delay(Duration),
+    /// The commit is not done, and the caller gets this error.
+    Refuse(Error),
+    /// The commit is done, but the caller gets this error: it cannot know.
+    Lose(Error),
+}
+
+type Hook = Arc<dyn Fn(&Commit) -> Fault + Send + Sync>;
+
+/// A backbone in memory. See the module's comment.
+pub struct Memory {
+    shared: Arc<Shared>,
+    hook: Option<Hook>,
+    life: u64,
+    epoch: String,
+}
+
+struct Shared {
+    partitions: u16,
+    /// Commits go through one by one, in the order of their callers.
+    gate: tokio::sync::Mutex<()>,
+    log: Mutex<Log>,
+    /// Counts changes of ends, and lives.
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Log {
+    life: u64,
+    past: HashSet<String>,
+    places: HashMap<Place, Partition>,
+    state: HashMap<(Place, String), BTreeMap<String, Bytes>>,
+}
+
+#[derive(Default)]
+struct Partition {
+    first: Offset,
+    /// The chain before `first`; `None` while nothing was trimmed.
+    first_chain: Option<Chain>,
+    records: Vec<Stored>,
+    position: Offset,
+}
+
+impl Partition {
+    fn end(&self) -> Offset {
+        self.first + self.records.len() as u64
+    }
+    fn chain_before(&self, place: Place, index: usize) -> Chain {
+        match index.checked_sub(1) {
+            Some(previous) => self.records[previous].chain,
+            None => self.first_chain.unwrap_or_else(|| genesis(place)),
+        }
+    }
+}
+
+impl Memory {
+    /// An empty store with as many partitions for each topic (at least one).
+    #[must_use]
+    pub fn new(partitions: u16) -> Self {
+        let shared = Shared {
+            partitions: partitions.max(1),
+            gate: tokio::sync::Mutex::default(),
+            log: Mutex::default(),
+            changes: watch::Sender::new(0),
+        };
+        Self::life_of(Arc::new(shared), None)
+    }
+
+    /// The next life over the same content, with a new epoch: as if the hub had crashed and begun again. This life is over:
+    /// its commits are [`Error::Fenced`] from now on.
+    #[must_use]
+    pub fn reopen(&self) -> Self {
+        Self::life_of(Arc::clone(&self.shared), self.hook.clone())
+    }
+
+    /// Calls `hook` before each commit; it says what shall go wrong.
+    #[must_use]
+    pub fn with_faults(mut self, hook: impl Fn(&Commit) -> Fault + Send + Sync + 'static) -> Self {
+        self.hook = Some(Arc::new(hook));
+        self
+    }
+
+    /// Changes the content of a record without its chain, as a failing disk would. Says whether there was such a record
+    /// with content.
+    pub fn damage(&self, place: Place, offset: Offset) -> bool {
+        let mut log = self.shared.lock();
+        let part = log.places.entry(place).or_default();
+        let index = offset.checked_sub(part.first).and_then(|index| usize::try_from(index).ok());
+        let Some(record) = index.and_then(|index| part.records.get_mut(index)) else { return false };
+        let mut bytes = record.bytes.to_vec();
+        let Some(byte) = bytes.first_mut() else { return false };
+        *byte ^= 1;
+        record.bytes = bytes.into();
+        true
+    }
+
+    fn life_of(shared: Arc<Shared>, hook: Option<Hook>) -> Self {
+        let (life, epoch) = {
+            let mut log = shared.lock();
+            log.life += 1;
+            let epoch = format!("m{:06}", log.life);
+            log.past.insert(epoch.clone());
+            (log.life, epoch)
+        };
+        shared.changes.send_modify(|count| *count += 1);
+        Self { shared, hook, life, epoch }
+    }
+
+    fn check(&self, log: &Log) -> Result<(), Error> {
+        match log.life == self.life {
+            true => Ok(()),
+            false => Err(Error::Fenced(format!("epoch {} is over: the store was opened again", self.epoch))),
+        }
+    }
+
+    async fn fault(&self, commit: &Commit) -> Result<Option<Error>, Error> {
+        match self.hook.as_ref().map_or(Fault::None, |hook| hook(commit)) {
+            Fault::None => Ok(None),
+            Fault::Delay(time) => {
+                tokio::time::sleep(time).await;
+                Ok(None)
+            }
+            Fault::Refuse(error) => Err(error),
+            Fault::Lose(error) => Ok(Some(error)),
+        }
+    }
+}
+
+impl Shared {
+    /// A panic of another test thread does not make the content less true.
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log {
+    fn apply(&mut self, commit: Commit) -> Vec<Offset> {
+        let offsets = commit.outputs.into_iter().map(|(place, record)| {
+            let part = self.places.entry(place).or_default();
+            let offset = part.end();
+            let chain = link(&part.chain_before(place, part.records.len()), offset, &record.key, &record.bytes);
+            part.records.push(Stored { offset, key: record.key, bytes: record.bytes, chain });
+            offset
+        });
+        let offsets = offsets.collect();
+        for change in commit.state {
+            let space = self.state.entry((change.place, change.space.to_owned())).or_default();
+            match change.value {
+                Some(value) => space.insert(change.key, value),
+                None => space.remove(&change.key),
+            };
+        }
+        for (place, next) in commit.positions {
+            let part = self.places.entry(place).or_default();
+            part.position = part.position.max(next);
+        }
+        offsets
+    }
+
+    fn read(&self, place: Place, from: Offset, records_max: usize, bytes_max: usize) -> Result<Vec<Stored>, Error> {
+        let Some(part) = self.places.get(&place) else { return Ok(Vec::new()) };
+        let skip = usize::try_from(from.saturating_sub(part.first)).unwrap_or(usize::MAX);
+        let (mut found, mut bytes) = (Vec::new(), 0usize);
+        for (index, record) in part.records.iter().enumerate().skip(skip).take(records_max.max(1)) {
+            bytes += record.bytes.len();
+            if bytes > bytes_max && !found.is_empty() {
+                break;
+            }
+            let chain = link(&part.chain_before(place, index), record.offset, &record.key, &record.bytes);
+            if chain != record.chain {
+                let detail = "the content does not fit the chain".to_owned();
+                return Err(Error::Corrupt { place: place.to_string(), offset: record.offset, detail });
+            }
+            found.push(record.clone());
+        }
+        Ok(found)
+    }
+
+    fn trim(&mut self, place: Place, before: Offset) {
+        let part = self.places.entry(place).or_default();
+        let count = usize::try_from(before.saturating_sub(part.first)).unwrap_or(usize::MAX).min(part.records.len());
+        if count > 0 {
+            part.first_chain = Some(part.chain_before(place, count));
+            part.first += count as u64;
+            part.records.drain(..count);
+        }
+    }
+}
+
+#[async_trait]
+impl Backbone for Memory {
+    fn partitions(&self) -> u16 {
+        self.shared.partitions
+    }
+
+    fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    fn is_over(&self, epoch: &str) -> bool {
+        let log = self.shared.lock();
+        log.life == self.life && epoch != self.epoch && log.past.contains(epoch)
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Vec<Offset>, Error> {
+        admit(&commit, self.shared.partitions)?;
+        let _order = self.shared.gate.lock().await;
+        let lost = self.fault(&commit).await?;
+        let offsets = {
+            let mut log = self.shared.lock();
+            self.check(&log)?;
+            log.apply(commit)
+        };
+        self.shared.changes.send_modify(|count| *count += 1);
+        lost.map_or(Ok(offsets), Err)
+    }
+
+    async fn read(
+        &self,
+        place: Place,
+        from: Offset,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Stored>, Error> {
+        admit_place(place, self.shared.partitions)?;
+        self.shared.lock().read(place, from, records_max, bytes_max)
+    }
+
+    async fn position(&self, place: Place) -> Result<Offset, Error> {
+        admit_place(place, self.shared.partitions)?;
+        Ok(self.shared.lock().places.get(&place).map_or(0, |part| part.position))
+    }
+
+    async fn end(&self, place: Place) -> Result<Offset, Error> {
+        admit_place(place, self.shared.partitions)?;
+        Ok(self.shared.lock().places.get(&place).map_or(0, Partition::end))
+    }
+
+    async fn changed(&self, place: Place, after: Offset) -> Result<(), Error> {
+        let mut changes = self.shared.changes.subscribe();
+        loop {
+            changes.mark_unchanged();
+            if self.end(place).await? > after {
+                return Ok(());
+            }
+            self.check(&self.shared.lock())?;
+            changes.changed().await.map_err(|_| Error::Io("the store is closed".to_owned()))?;
+        }
+    }
+
+    async fn get(&self, place: Place, space: &str, key: &str) -> Result<Option<Bytes>, Error> {
+        admit_place(place, self.shared.partitions)?;
+        let log = self.shared.lock();
+        Ok(log.state.get(&(place, space.to_owned())).and_then(|space| space.get(key)).cloned())
+    }
+
+    async fn scan(
+        &self,
+        place: Place,
+        space: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Bytes)>, Error> {
+        admit_place(place, self.shared.partitions)?;
+        let log = self.shared.lock();
+        let Some(space) = log.state.get(&(place, space.to_owned())) else { return Ok(Vec::new()) };
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = space.range::<str, _>((from, Bound::Unbounded)).take(limit);
+        Ok(rows.map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
+    async fn trim(&self, place: Place, before: Offset) -> Result<(), Error> {
+        admit_place(place, self.shared.partitions)?;
+        let mut log = self.shared.lock();
+        self.check(&log)?;
+        log.trim(place, before);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").field("partitions", &self.shared.partitions).field("epoch", &self.epoch).finish()
+    }
+}

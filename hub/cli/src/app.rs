@@ -1,0 +1,137 @@
+//! Puts a hub together from its configuration, and takes it apart again.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use hub_admin::{AdminSettings, AdminState};
+use hub_backbone::{Backbone, Embedded, EmbeddedSettings, FileBlobs};
+use hub_ledger::{Ledger, LedgerView};
+use hub_runtime::{Hub, HubSettings, RuntimeLimits, SystemClock};
+use serde::Deserialize;
+use tokio::io::AsyncReadExt;
+
+use crate::bundle::{Workshop, route_files};
+use crate::settings::{BackboneSettings, Config};
+
+/// A running hub with its store and its admin API.
+pub(crate) struct App {
+    pub(crate) hub: Hub,
+    pub(crate) admin: Option<hub_admin::Running>,
+    store: Arc<Embedded>,
+}
+
+impl App {
+    /// Starts a hub; on return its routes are open (sources may still be connecting).
+    pub(crate) async fn start(config: &Path) -> anyhow::Result<Self> {
+        let config = Config::load(config)?;
+        let workshop = Workshop::new(&config)?;
+        let files = route_files(&config.path(&config.settings.routes))?;
+        let checked = workshop.check(&files);
+        if checked.has_errors() {
+            bail!("routes have problems:\n{}", hub_route::render(&checked.problems, &files));
+        }
+        let store = open_store(&config)?;
+        let blobs = Arc::new(FileBlobs::open(config.data().join("blobs"))?);
+        let older = workshop.keep_versions(&*store, &files, &checked.plans).await?;
+        let hub = Hub::start(HubSettings {
+            backbone: store.clone(),
+            blobs,
+            clock: Arc::new(SystemClock),
+            routes: checked.plans,
+            older,
+            entities: Arc::new(workshop.entities.clone()),
+            cases: Arc::new(workshop.cases.clone()),
+            named: Arc::new(config.named()),
+            root: config.root.clone(),
+            limits: RuntimeLimits {
+                body_max: usize::try_from(config.settings.limits.body.0).unwrap_or(usize::MAX),
+                backlog_max: config.settings.limits.backlog,
+                ..RuntimeLimits::default()
+            },
+        })
+        .await?;
+        let admin = match &config.settings.admin {
+            Some(settings) => Some(start_admin(settings, &config, &hub, &store).await?),
+            None => None,
+        };
+        Ok(Self { hub, admin, store })
+    }
+
+    /// Stops in order: no new messages, sends under way end, then the store.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        if let Some(admin) = self.admin {
+            admin.shutdown().await;
+        }
+        let stopped = self.hub.stop().await;
+        self.store.close().await?;
+        Ok(stopped?)
+    }
+}
+
+async fn start_admin(
+    settings: &hub_core::Value,
+    config: &Config,
+    hub: &Hub,
+    store: &Arc<Embedded>,
+) -> anyhow::Result<hub_admin::Running> {
+    let settings = AdminSettings::deserialize(settings).context("config/hub.yaml, `admin`")?;
+    let state = AdminState::new(Ledger::new(store.clone()), hub.operate());
+    hub_admin::serve(settings, state, &config.root).await.context("the admin API cannot start")
+}
+
+/// Opens the store with the ledger as its view.
+pub(crate) fn open_store(config: &Config) -> anyhow::Result<Arc<Embedded>> {
+    let BackboneSettings::Embedded(embedded) = &config.settings.backbone;
+    let data = config.data();
+    std::fs::create_dir_all(&data).with_context(|| format!("cannot make the folder {}", data.display()))?;
+    let settings = EmbeddedSettings {
+        path: data.join(&embedded.path),
+        partitions: embedded.partitions,
+        view: Some(Box::new(LedgerView::default())),
+    };
+    let store = Embedded::open(settings)?;
+    tracing::info!(epoch = store.epoch(), "store open");
+    Ok(Arc::new(store))
+}
+
+/// `raccordo run`
+pub(crate) async fn run(config: &Path, until_stdin_closes: bool) -> anyhow::Result<()> {
+    let app = App::start(config).await?;
+    for route in app.hub.operate().routes() {
+        println!("route {} version {} from {}", route.name, route.version, route.source);
+    }
+    match &app.admin {
+        Some(admin) => println!("ready; admin API at {}", admin.url()),
+        None => println!("ready; no admin API configured"),
+    }
+    let error = tokio::select! {
+        error = app.hub.failed() => Some(error),
+        () = asked_to_stop() => None,
+        () = stdin_closed(), if until_stdin_closes => None,
+    };
+    println!("stopping");
+    app.stop().await?;
+    match error {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
+}
+
+/// Completes on SIGINT or SIGTERM.
+pub(crate) async fn asked_to_stop() {
+    let interrupt = tokio::signal::ctrl_c();
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = interrupt => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => drop(interrupt.await),
+    }
+}
+
+async fn stdin_closed() {
+    let mut stdin = tokio::io::stdin();
+    let mut buffer = [0u8; 64];
+    while matches!(stdin.read(&mut buffer).await, Ok(count) if count > 0) {}
+}

@@ -1,0 +1,154 @@
+//! What people type.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::client::{Cases, Dead, Target, Tasks};
+use crate::{app, client, demo, offline};
+
+/// Integration hub for public payments: nothing lost, nothing sent twice, everything proved.
+#[derive(Parser, Debug)]
+#[command(name = "raccordo", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Runs the hub
+    Run {
+        /// The configuration
+        #[arg(long, default_value = "config/hub.yaml")]
+        config: PathBuf,
+        /// Stops when standard input ends (for programs that start a hub)
+        #[arg(long)]
+        until_stdin_closes: bool,
+    },
+    /// Runs hub, SIOPE+ simulator and sample traffic; prints what happened and where to look
+    Demo(demo::Options),
+    /// Checks routes: all problems of all files; exit code 1 on any
+    Check {
+        /// Route files or folders (default: the routes of the configuration)
+        paths: Vec<PathBuf>,
+        /// The configuration
+        #[arg(long, default_value = "config/hub.yaml")]
+        config: PathBuf,
+        /// Prints each route with its durable lines and guarantees
+        #[arg(long)]
+        explain: bool,
+        /// How to print problems
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Prints the JSON schema of the route language (draft 2020-12)
+    Schema,
+    /// Prints the reference manual of the route language (Markdown)
+    Docs,
+    /// Stands in for an outside system
+    #[command(subcommand)]
+    Simulate(Simulate),
+    /// Lists messages
+    Messages {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Lists and shows cases
+    Cases {
+        #[command(flatten)]
+        target: Target,
+        #[command(subcommand)]
+        command: Cases,
+    },
+    /// Lists, shows and decides tasks
+    Tasks {
+        #[command(flatten)]
+        target: Target,
+        #[command(subcommand)]
+        command: Tasks,
+    },
+    /// Lists parked and dead messages, and decides about them
+    Dead {
+        #[command(flatten)]
+        target: Target,
+        #[command(subcommand)]
+        command: Dead,
+    },
+    /// Works on the ledger of a stopped hub
+    #[command(subcommand)]
+    Ledger(Ledger),
+}
+
+/// How to print problems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For code hosts
+    Sarif,
+}
+
+#[derive(Subcommand, Debug)]
+enum Simulate {
+    /// SIOPE+: flows, ACKs, outcomes, with faults on demand
+    Siope(offline::SimulateSiope),
+}
+
+#[derive(Subcommand, Debug)]
+enum Ledger {
+    /// Computes the ledger anew from the journal
+    Rebuild {
+        /// The configuration
+        #[arg(long, default_value = "config/hub.yaml")]
+        config: PathBuf,
+    },
+}
+
+/// Reads the command line and does what it says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    init_logging();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&anyhow::anyhow!("cannot start: {error}")),
+    };
+    match runtime.block_on(Box::pin(run(cli.command))) {
+        Ok(code) => code,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::from(2)
+}
+
+fn init_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("RACCORDO_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run { config, until_stdin_closes } => app::run(&config, until_stdin_closes).await?,
+        Command::Demo(options) => return demo::run(options).await,
+        Command::Check { paths, config, explain, format } => {
+            return offline::check(&config, &paths, explain, format);
+        }
+        Command::Schema => offline::schema()?,
+        Command::Docs => offline::docs(),
+        Command::Simulate(Simulate::Siope(options)) => offline::simulate_siope(options).await?,
+        Command::Messages { target } => client::messages(&target).await?,
+        Command::Cases { target, command } => client::cases(&target, command).await?,
+        Command::Tasks { target, command } => client::tasks(&target, command).await?,
+        Command::Dead { target, command } => client::dead(&target, command).await?,
+        Command::Ledger(Ledger::Rebuild { config }) => offline::rebuild(&config).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

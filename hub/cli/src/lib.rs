@@ -1,0 +1,16 @@
+//! The `raccordo` command: everything in one binary. A library only so that its end-to-end tests and the demo share the
+//! same harness.
+//!
+//! [`registry`] is the only list of plug-ins; [`app`] puts a hub together from `config/hub.yaml`; [`demo`] runs one with its
+//! outside world.
+
+mod app;
+mod bundle;
+mod client;
+mod command;
+pub mod demo;
+mod offline;
+mod registry;
+mod settings;
+
+pub use command::main;

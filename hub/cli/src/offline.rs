@@ -1,0 +1,111 @@
+//! Commands that need no running hub.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use hub_core::Span;
+
+use crate::bundle::{Workshop, route_files};
+use crate::command::Format;
+use crate::registry::REGISTRY;
+use crate::settings::{Config, Settings};
+
+/// `raccordo check`
+pub(crate) fn check(config: &Path, paths: &[PathBuf], explain: bool, format: Format) -> anyhow::Result<ExitCode> {
+    let config = load_or_default(config)?;
+    let workshop = Workshop::new(&config)?;
+    let mut files = Vec::new();
+    let default = [config.path(&config.settings.routes)];
+    for path in if paths.is_empty() { &default[..] } else { paths } {
+        files.extend(route_files(path)?);
+    }
+    let checked = workshop.check(&files);
+    match format {
+        Format::Json => println!("{}", hub_route::to_json(&checked.problems)),
+        Format::Sarif => println!("{}", hub_route::to_sarif(&checked.problems)),
+        Format::Text => {
+            print!("{}", hub_route::render(&checked.problems, &files));
+            let errors = checked.problems.len();
+            println!("{} files, {} routes right, {errors} problems", files.len(), checked.plans.len());
+        }
+    }
+    if explain {
+        for plan in &checked.plans {
+            println!("{}", hub_route::explain(plan));
+        }
+    }
+    Ok(if checked.has_errors() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// Routes can be checked without a `hub.yaml`: then nothing is known by name.
+fn load_or_default(config: &Path) -> anyhow::Result<Config> {
+    if config.exists() {
+        return Config::load(config);
+    }
+    Ok(Config { root: config.parent().unwrap_or(Path::new(".")).to_path_buf(), settings: Settings::default() })
+}
+
+/// `raccordo schema`
+pub(crate) fn schema() -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(&hub_route::schema(REGISTRY))?);
+    Ok(())
+}
+
+/// `raccordo docs`
+pub(crate) fn docs() {
+    println!("{}", hub_route::manual(REGISTRY));
+}
+
+/// `raccordo ledger rebuild`
+pub(crate) async fn rebuild(config: &Path) -> anyhow::Result<()> {
+    let config = Config::load(config)?;
+    let store = crate::app::open_store(&config)?;
+    let report = hub_ledger::rebuild(&store).await?;
+    println!("ledger rebuilt from {} events, digest {}", report.events, report.digest);
+    store.close().await?;
+    Ok(())
+}
+
+/// `raccordo simulate siope`
+#[derive(Args, Debug)]
+pub(crate) struct SimulateSiope {
+    /// Address for the hub (mutual TLS)
+    #[arg(long, default_value = "127.0.0.1:8443")]
+    bind: SocketAddr,
+    /// Address of the control plane (`/_sim/...`), plain HTTP
+    #[arg(long, default_value = "127.0.0.1:8444")]
+    control: SocketAddr,
+    /// Folder for certificates (made if missing) and, with `--remember`, for what was received
+    #[arg(long, default_value = "sim-data")]
+    dir: PathBuf,
+    /// A2A ids that get a client certificate
+    #[arg(long, default_values_t = [String::from("A2A-11111111")])]
+    client: Vec<String>,
+    /// Schema that flows must fit
+    #[arg(long, default_value = "config/schemas/opi/flusso_ordinativi-1.7.1.xsd")]
+    xsd: PathBuf,
+    /// Remembers everything across restarts
+    #[arg(long)]
+    remember: bool,
+    /// Time from upload to ACK
+    #[arg(long, default_value_t = Span(std::time::Duration::from_millis(300)))]
+    ack_after: Span,
+}
+
+/// Runs the simulator until it is asked to stop.
+pub(crate) async fn simulate_siope(options: SimulateSiope) -> anyhow::Result<()> {
+    let settings = crate::demo::siope_settings(&options.dir, &options.client, options.bind, options.control)?;
+    let settings = simulators::siope::Settings {
+        xsd: Some(options.xsd),
+        state_dir: options.remember.then(|| options.dir.join("state")),
+        ack_after: options.ack_after.0,
+        ..settings
+    };
+    let running = simulators::siope::start(settings).await?;
+    println!("SIOPE+ simulator at https://{}, control plane at http://{}/_sim/", running.addr, running.control_addr);
+    crate::app::asked_to_stop().await;
+    running.shutdown().await;
+    Ok(())
+}

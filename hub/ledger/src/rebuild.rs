@@ -1,0 +1,57 @@
+//! Computing the ledger again from the journal of an embedded store that no hub is running on.
+
+use hub_backbone::{Backbone, Embedded, Place, Stored, Topic};
+
+use crate::{Error, LedgerView, schema, sqlite};
+
+/// How many records one transaction of a rebuild takes.
+const RECORDS_MAX: usize = 500;
+/// How many bytes, about.
+const BYTES_MAX: usize = 8 << 20;
+
+/// Drops the whole ledger and computes it again. Gives how many events there were.
+///
+/// Runs in several transactions: if it is interrupted, [`catch_up`] goes on where it stopped. No hub may be working on the
+/// store meanwhile (its commits would be refused with [`Error::Gap`]).
+///
+/// # Errors
+/// If the store cannot be used, or the journal is damaged or cannot be read by this version.
+pub async fn rebuild(store: &Embedded) -> Result<u64, Error> {
+    store.write(|conn| schema::clear(conn).map_err(Into::into)).await?;
+    catch_up(store).await
+}
+
+/// Applies what the ledger has not seen yet. Gives how many events that were. To be called at each start, before the hub:
+/// usually there is nothing to do; after an update that changed the ledger's tables this fills them.
+///
+/// # Errors
+/// As [`rebuild`].
+pub async fn catch_up(store: &Embedded) -> Result<u64, Error> {
+    store.write(|conn| sqlite::prepare(conn).map_err(Into::into)).await?;
+    let mut applied = 0;
+    for partition in 0..store.partitions() {
+        applied += catch_up_partition(store, Place::new(Topic::JOURNAL, partition)).await?;
+    }
+    Ok(applied)
+}
+
+async fn catch_up_partition(store: &Embedded, place: Place) -> Result<u64, Error> {
+    let mut applied = 0;
+    let mut next = position(store, place.partition).await?;
+    loop {
+        let records = store.read(place, next, RECORDS_MAX, BYTES_MAX).await?;
+        let Some(last) = records.last() else { return Ok(applied) };
+        next = last.offset + 1;
+        applied += records.len() as u64;
+        apply(store, place, records).await?;
+    }
+}
+
+async fn position(store: &Embedded, partition: u16) -> Result<u64, Error> {
+    Ok(store.write(move |conn| sqlite::position(conn, partition).map_err(Into::into)).await?)
+}
+
+async fn apply(store: &Embedded, place: Place, records: Vec<Stored>) -> Result<(), Error> {
+    let records: Vec<_> = records.into_iter().map(|record| (place, record)).collect();
+    Ok(store.write(move |conn| LedgerView::apply_records(conn, &records).map_err(Into::into)).await?)
+}
