@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 use simulators::siope::Settings;
 
-use crate::support::{Bench, Flow, mandato, pack, reversale, settings};
+use crate::support::{A2A, Bench, Flow, mandato, pack, reversale, settings};
 
 const STANDARDS: &str = "/work/shared/standards/siope";
 const SAMPLE: &str = "/work/shared/samples/siope/flusso_ordinativi.xml";
@@ -101,7 +101,7 @@ async fn flows_can_be_judged_by_the_official_schema() {
     let xsd = Some(loadable_copy(folder.path()));
     let bench = Bench::with(Settings { xsd, ..settings() }).await;
     let sample = std::fs::read_to_string(SAMPLE).unwrap();
-    let own = sample.replace("UFXXXX</codice_ente>", "UFAAAA</codice_ente>").replace("A2A-12345678", "A2A-00000001");
+    let own = sample.replace("UFXXXX</codice_ente>", "UFAAAA</codice_ente>").replace("A2A-12345678", A2A);
     let reply = bench.post(pack(own.as_bytes())).send().await.unwrap();
     assert_eq!(reply.status(), StatusCode::CREATED, "{:?}", reply.text().await);
     let invalid = own.replace("<destinazione>LIBERA</destinazione>", "<destinazione>FORSE</destinazione>");
@@ -110,4 +110,22 @@ async fn flows_can_be_judged_by_the_official_schema() {
     assert!(reply.text().await.unwrap().contains("destinazione"));
     bench.settled().await;
     assert_eq!(bench.flows().await[0]["ack_state"], "OK");
+}
+
+#[tokio::test]
+async fn the_default_schema_is_the_projects_own() {
+    let default = Settings::default().xsd.unwrap();
+    let xsd = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(default);
+    if !xsd.exists() {
+        return println!("skipped: {} is not at hand", xsd.display());
+    }
+    let bench = Bench::with(Settings { xsd: Some(xsd), ..settings() }).await;
+    let reply = bench.post(pack(Flow::of(1).xml().as_bytes())).send().await.unwrap();
+    assert_eq!(reply.status(), StatusCode::UNPROCESSABLE_ENTITY, "the flows of these tests are not complete");
+    assert!(reply.text().await.unwrap().contains("schema error"));
+    if let Ok(sample) = std::fs::read_to_string(SAMPLE) {
+        let own = sample.replace("UFXXXX</codice_ente>", "UFAAAA</codice_ente>").replace("A2A-12345678", A2A);
+        let reply = bench.post(pack(own.as_bytes())).send().await.unwrap();
+        assert_eq!(reply.status(), StatusCode::CREATED, "{:?}", reply.text().await);
+    }
 }
