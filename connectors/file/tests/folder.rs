@@ -1,5 +1,6 @@
 //! The drop folder and the writer, against a real folder and a clock turned by hand.
 
+#![allow(clippy::unwrap_used, reason = "a test panics when something is wrong")]
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

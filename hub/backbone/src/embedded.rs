@@ -42,7 +42,7 @@ pub use view::{View, ViewError};
 use lock::FileLock;
 use readers::Readers;
 use shared::Shared;
-use writer::{CommitJob, Job, TrimJob, Writer};
+use writer::{CommitJob, Job, TaskJob, TrimJob, Writer};
 
 /// How to open the embedded store.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Embedded {
         let (epoch, past) = epochs::begin(&conn)?;
         let epoch_id = epoch.id;
         let shared = Arc::new(Shared::new(&settings, places, epoch.name, past, &heads));
-        let mut writer = Writer::new(conn, Arc::clone(&shared), heads, epoch_id, &settings);
+        let mut writer = Writer::new(conn, Arc::clone(&shared), heads, epoch_id, settings.disk_retry);
         if let Some(view) = settings.view {
             writer.prepare(view)?;
         }
@@ -110,7 +110,7 @@ impl Embedded {
             .name("backbone-writer".to_owned())
             .spawn(move || writer.run(&queue, lock))
             .map_err(|e| Error::Io(format!("the writer thread cannot be started: {e}")))?;
-        let readers = Arc::new(Readers::new(settings.path));
+        let readers = Arc::new(Readers::new(Arc::clone(&shared)));
         Ok(Self { shared, readers, gate: tokio::sync::Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
     }
 
@@ -161,19 +161,18 @@ impl Embedded {
         T: Send + 'static,
         F: FnMut(&Connection) -> Result<T, ViewError> + Send + 'static,
     {
+        // the value stands here until the transaction is durable
+        let value = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&value);
+        let run: writer::Task = Box::new(move |conn| {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(f(conn)?);
+            Ok(())
+        });
         let (ack, answer) = oneshot::channel();
-        let mut ack = Some(ack);
-        let task = move |conn: &Connection| {
-            let value = f(conn)?;
-            Ok(Box::new(move || ack.take().is_some_and(|ack| ack.send(Ok(value)).is_ok())) as writer::Done)
-        };
-        let failed = self.shared.clone();
-        let (errors, error) = oneshot::channel();
-        self.hand_over(0, |room| Job::Task(writer::TaskJob { run: Box::new(task), errors, _room: room })).await?;
-        match answer.await {
-            Ok(result) => result,
-            Err(_) => Err(error.await.unwrap_or_else(|_| failed.failure())),
-        }
+        self.hand_over(0, |room| Job::Task(TaskJob { run, ack, _room: room })).await?;
+        answer.await.unwrap_or_else(|_| Err(self.shared.failure()))?;
+        let value = value.lock().unwrap_or_else(PoisonError::into_inner).take();
+        value.ok_or_else(|| self.shared.failure())
     }
 
     /// Reads a partition from its first kept record to its end and checks every link.

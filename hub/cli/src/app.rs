@@ -32,6 +32,7 @@ impl App {
             bail!("routes have problems:\n{}", hub_route::render(&checked.problems, &files));
         }
         let store = open_store(&config)?;
+        let _ = hub_ledger::catch_up(&store).await?;
         let blobs = Arc::new(FileBlobs::open(config.data().join("blobs"))?);
         let older = workshop.keep_versions(&*store, &files, &checked.plans).await?;
         let hub = Hub::start(HubSettings {
@@ -64,7 +65,7 @@ impl App {
             admin.shutdown().await;
         }
         let stopped = self.hub.stop().await;
-        self.store.close().await?;
+        self.store.close().await;
         Ok(stopped?)
     }
 }
@@ -85,11 +86,7 @@ pub(crate) fn open_store(config: &Config) -> anyhow::Result<Arc<Embedded>> {
     let BackboneSettings::Embedded(embedded) = &config.settings.backbone;
     let data = config.data();
     std::fs::create_dir_all(&data).with_context(|| format!("cannot make the folder {}", data.display()))?;
-    let settings = EmbeddedSettings {
-        path: data.join(&embedded.path),
-        partitions: embedded.partitions,
-        view: Some(Box::new(LedgerView::default())),
-    };
+    let settings = EmbeddedSettings::new(data.join(&embedded.path), embedded.partitions).with_view(LedgerView);
     let store = Embedded::open(settings)?;
     tracing::info!(epoch = store.epoch(), "store open");
     Ok(Arc::new(store))

@@ -62,9 +62,10 @@ pub(crate) fn docs() {
 pub(crate) async fn rebuild(config: &Path) -> anyhow::Result<()> {
     let config = Config::load(config)?;
     let store = crate::app::open_store(&config)?;
-    let report = hub_ledger::rebuild(&store).await?;
-    println!("ledger rebuilt from {} events, digest {}", report.events, report.digest);
-    store.close().await?;
+    let events = hub_ledger::rebuild(&store).await?;
+    let digest = hub_ledger::Ledger::new(store.clone()).digest().await?;
+    println!("ledger rebuilt from {events} events, digest {digest}");
+    store.close().await;
     Ok(())
 }
 

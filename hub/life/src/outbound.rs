@@ -17,8 +17,9 @@
 //! | `Sending` | `Witnessed` | same, proof kept | |
 //! | `Sending`, proof kept | any `Ended`; `Restarted` of another life | `Delivered` | `GoOn` |
 //! | `InDoubt` | `AskDue`, early | same | `WakeAt` |
+//! | `InDoubt` | `AskDue`, a question is under way | same | |
 //! | `InDoubt` | `AskDue` | same, one more question | `Ask` |
-//! | `InDoubt` | `Restarted` | same | `WakeAt` |
+//! | `InDoubt` | `Restarted` | same, no question under way | `WakeAt` |
 //! | `InDoubt` | `Asked(Delivered)` | `Delivered` | `GoOn` |
 //! | `InDoubt` | `Asked(NotDelivered)` inside the fence | *try again* | |
 //! | `InDoubt` | any other `Asked` | same, or `Parked(InDoubt)` when patience is over | `WakeAt` or `Park` |
@@ -44,8 +45,8 @@
 //!
 //! **What the caller owes.** The new state is durable before any command is carried out, and the commands that are records
 //! ([`Command::is_record`]) are committed together with it. A life carries out each `Send` once and hands in one `Ended` for
-//! it, each `Ask` once and one `Asked` for it, and drops an answer whose question is no longer [`Outbound::question`]. After
-//! opening the store each message that is not final gets one `Restarted`.
+//! it, each `Ask` once and one `Asked` for it (time limits and panics included). After opening the store each message that
+//! is not final gets one `Restarted`.
 
 use std::time::Duration;
 
@@ -101,16 +102,6 @@ impl Outbound {
     pub fn is_final(&self) -> bool {
         matches!(self.state, State::Delivered | State::GivenUp)
     }
-
-    /// The question that may be answered now: attempt and number of the question. Take it when carrying out
-    /// [`Command::Ask`], and drop the answer if it differs when the answer comes: it was formed about an older state.
-    #[must_use]
-    pub fn question(&self) -> Option<(u32, u32)> {
-        match self.state {
-            State::InDoubt { asked, .. } => Some((self.attempts, asked)),
-            _ => None,
-        }
-    }
 }
 
 /// Where an outbound message stands.
@@ -146,6 +137,9 @@ pub enum State {
         ask_at: Timestamp,
         /// How often it was asked.
         asked: u32,
+        /// When the question that is under way was put; `None` between two questions.
+        #[serde(default)]
+        asking: Option<Timestamp>,
         /// What the last answer looked at.
         evidence: Value,
     },

@@ -2,5 +2,8 @@
 
 pub mod expression;
 pub mod plan;
+pub mod problem;
 
+mod check;
 mod nearest;
+mod syntax;

@@ -43,7 +43,6 @@ struct Pending {
     order: u64,
     life: life::Outbound,
     slot: Arc<SinkSlot>,
-    epoch_over: bool,
 }
 
 /// What is durable beside [`Outbound`]: small, because each transition writes it.
@@ -121,7 +120,7 @@ impl DeliverWorker {
             Error::Format(format!("message {id} is on version {version} of route {route}, which is not loaded"))
         })?;
         let _ = self.lanes.entry(life.lane.clone()).or_default().insert(life.order, id.to_string());
-        let pending = Pending { lane: life.lane, order: life.order, life: life.life, slot, epoch_over: true };
+        let pending = Pending { lane: life.lane, order: life.order, life: life.life, slot };
         let _ = self.pending.insert(id.to_string(), pending);
         Ok(())
     }
@@ -199,6 +198,16 @@ impl DeliverWorker {
         batch.put(self.place, "life", id, &life);
     }
 
+    /// Whether the life that tried is provably over. Our own attempts have ended when we are asked.
+    fn is_over(&self, life: &life::Outbound) -> bool {
+        match &life.state {
+            State::Sending { epoch, .. } | State::InDoubt { epoch, .. } => {
+                epoch == self.shared.backbone.epoch() || self.shared.backbone.is_over(epoch)
+            }
+            _ => true,
+        }
+    }
+
     fn leave(&mut self, lane: &str, order: u64) {
         if let Some(ids) = self.lanes.get_mut(lane) {
             let _ = ids.remove(&order);
@@ -234,12 +243,17 @@ impl DeliverWorker {
                 settled(SendOutcome::Rejected, "", json!({ "code": code, "cause": cause }))
             }
             Event::Ended(Ended::InDoubt { cause }) => settled(SendOutcome::InDoubt, "", json!({ "cause": cause })),
-            Event::Restarted { .. } if before.state != new.state => match &new.state {
-                State::InDoubt { cause, epoch, .. } => {
-                    settled(SendOutcome::InDoubt, "", json!({ "cause": cause, "epoch": epoch }))
-                }
-                _ => settled(SendOutcome::InDoubt, "", json!({ "cause": "the hub was restarted during the attempt" })),
-            },
+            Event::Restarted { .. } if matches!(before.state, State::Sending { .. }) => {
+                let cause = match &new.state {
+                    State::InDoubt { cause, .. } => cause.clone(),
+                    _ => "the hub was restarted during the attempt".to_string(),
+                };
+                let epoch = match &before.state {
+                    State::Sending { epoch, .. } => epoch.clone(),
+                    _ => String::new(),
+                };
+                settled(SendOutcome::InDoubt, "", json!({ "cause": cause, "epoch": epoch }))
+            }
             Event::Asked { answer: Answer::Delivered(r), .. } => {
                 settled(SendOutcome::Delivered, &remote(r), json!({ "resolved": r.reply }))
             }
@@ -249,6 +263,12 @@ impl DeliverWorker {
             _ => return,
         };
         batch.tell(&out.work, now, what);
+        // Proof had come while the attempt was under way, and outweighs how it ended.
+        if new.state == State::Delivered && !matches!(event, Event::Ended(Ended::Receipt(_))) {
+            if let Some(proof) = &before.witness {
+                batch.tell(&out.work, now, settled(SendOutcome::Delivered, &remote(proof), proof.reply.clone()));
+            }
+        }
     }
 
     /// Writes down what a command says.
@@ -441,7 +461,10 @@ impl DeliverWorker {
         let (sender, shared) = (self.sender.clone(), self.shared.clone());
         self.under_way += 1;
         drop(tokio::spawn(async move {
-            let ended = send_once(&shared, &slot, &outgoing, &attempt).await;
+            // In a task of its own: a sink that panics has ended its attempt, too.
+            let task = (shared, slot, outgoing, attempt.clone());
+            let ended = tokio::spawn(async move { send_once(&task.0, &task.1, &task.2, &task.3).await }).await;
+            let ended = ended.unwrap_or_else(|error| ended_of(attempt.failed(format!("the sink failed: {error}"))));
             drop(place);
             let _ = sender.send(Signal::Ended(id, ended)).await;
         }));
@@ -454,11 +477,14 @@ impl DeliverWorker {
         let (sender, shared) = (self.sender.clone(), self.shared.clone());
         self.under_way += 1;
         drop(tokio::spawn(async move {
-            let limit = slot.policy.attempt * ANSWER_FACTOR;
-            let answer = tokio::select! {
-                () = shared.aborted() => Answer::CouldNotAsk("the hub is stopping".into()),
-                asked = tokio::time::timeout(limit, slot.sink.resolve(&outgoing, &attempt)) => answer_of(asked),
-            };
+            let asked = tokio::spawn(async move {
+                let limit = slot.policy.attempt * ANSWER_FACTOR;
+                tokio::select! {
+                    () = shared.aborted() => Answer::CouldNotAsk("the hub is stopping".into()),
+                    asked = tokio::time::timeout(limit, slot.sink.resolve(&outgoing, &attempt)) => answer_of(asked),
+                }
+            });
+            let answer = asked.await.unwrap_or_else(|error| Answer::CouldNotAsk(format!("the sink failed: {error}")));
             let _ = sender.send(Signal::Asked(id, answer)).await;
         }));
         Ok(())
@@ -475,13 +501,16 @@ async fn send_once(shared: &Shared, slot: &SinkSlot, outgoing: &Outgoing, attemp
         }
     };
     tracing::debug!(id = attempt.key, sink = slot.kind, attempt = attempt.number, ok = result.is_ok(), "attempt ended");
-    match result {
-        Ok(receipt) => Ended::Receipt(receipt),
-        Err(SendError::NotSent { retry_after, cause }) => {
+    result.map_or_else(ended_of, Ended::Receipt)
+}
+
+fn ended_of(error: SendError) -> Ended {
+    match error {
+        SendError::NotSent { retry_after, cause } => {
             Ended::NotSent { retry_after: retry_after.map(|span| span.0), cause: cause.to_string() }
         }
-        Err(SendError::Rejected { code, cause }) => Ended::Rejected { code, cause: cause.to_string() },
-        Err(SendError::InDoubt { cause }) => Ended::InDoubt { cause: cause.to_string() },
+        SendError::Rejected { code, cause } => Ended::Rejected { code, cause: cause.to_string() },
+        SendError::InDoubt { cause } => Ended::InDoubt { cause: cause.to_string() },
     }
 }
 
@@ -519,13 +548,7 @@ impl Worker for DeliverWorker {
         }
         let ids: Vec<String> = self.pending.keys().cloned().collect();
         for id in ids {
-            let over = match self.pending.get(&id).map(|pending| &pending.life.state) {
-                Some(State::Sending { epoch, .. } | State::InDoubt { epoch, .. }) => self.shared.backbone.is_over(epoch),
-                _ => true,
-            };
-            if let Some(pending) = self.pending.get_mut(&id) {
-                pending.epoch_over = over;
-            }
+            let over = self.pending.get(&id).is_some_and(|pending| self.is_over(&pending.life));
             let _ = self.advance(batch, &id, Event::Restarted { over }).await?;
         }
         let lanes: Vec<String> = self.lanes.keys().cloned().collect();
@@ -575,14 +598,11 @@ impl Worker for DeliverWorker {
             }
             Signal::Ended(id, ended) => {
                 self.under_way -= 1;
-                if let Some(pending) = self.pending.get_mut(&id) {
-                    pending.epoch_over = true;
-                }
                 let _ = self.advance(batch, &id, Event::Ended(ended)).await?;
             }
             Signal::Asked(id, answer) => {
                 self.under_way -= 1;
-                let over = self.pending.get(&id).is_some_and(|pending| pending.epoch_over);
+                let over = self.pending.get(&id).is_some_and(|pending| self.is_over(&pending.life));
                 let _ = self.advance(batch, &id, Event::Asked { answer, over }).await?;
             }
         }

@@ -8,14 +8,15 @@ use transform_xml::Limits;
 use uppsala::{Document, NodeId};
 
 use crate::names::{C14N_EXCLUSIVE, C14N10, C14N11, XML};
+use crate::normal::Normal;
 
 /// Reads a document that [`transform_xml::read`] has passed.
-pub(crate) fn parse<'a>(text: &'a str, limits: &Limits) -> Result<Document<'a>, Problem> {
+pub(crate) fn parse<'a>(text: &'a Normal<'_>, limits: &Limits) -> Result<Document<'a>, Problem> {
     let depth = u32::try_from(limits.depth_max).unwrap_or(u32::MAX);
     let parser = uppsala::Parser::new().with_max_depth(depth).with_forbid_dtd(true).with_max_entity_expansion(0);
     let malformed =
         |e: &dyn std::fmt::Display| Problem::at("xml.malformed", "", format!("document is not well-formed XML: {e}"));
-    parser.parse(text).map_err(|e| malformed(&e))
+    parser.parse(text.as_str()).map_err(|e| malformed(&e))
 }
 
 /// A canonicalisation that the profile allows; none of them keeps comments.
@@ -134,7 +135,8 @@ mod tests {
     use super::*;
 
     fn inner(xml: &str, form: Form) -> Result<String, Problem> {
-        let document = parse(xml, &Limits::default())?;
+        let text = Normal::of(xml);
+        let document = parse(&text, &Limits::default())?;
         let node = document.get_elements_by_tag_name("x")[0];
         subtree(&document, node, form).map(|bytes| String::from_utf8(bytes).unwrap())
     }
@@ -163,7 +165,8 @@ mod tests {
     #[test]
     fn a_detached_subtree_leaves_its_neighbours() {
         let xml = "<r>a<x><x/></x>b<!-- c --><y>\r\n&#13;</y></r>";
-        let document = parse(xml, &Limits::default()).unwrap();
+        let text = Normal::of(xml);
+        let document = parse(&text, &Limits::default()).unwrap();
         let out = [document.get_elements_by_tag_name("x")[0]];
         let bytes = without(document, &out, Form::Inclusive).unwrap();
         assert_eq!(String::from_utf8(bytes).unwrap(), "<r>ab<y>\n&#xD;</y></r>");

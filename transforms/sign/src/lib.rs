@@ -15,6 +15,7 @@ pub mod xades;
 
 mod canonical;
 mod names;
+mod normal;
 mod step;
 
 use hub_core::plugin::{Plugin, StepDef};

@@ -12,6 +12,7 @@
 
 mod hashes;
 mod shape;
+mod strict;
 
 use hub_core::Problem;
 use jiff::Timestamp;
@@ -19,6 +20,7 @@ use transform_xml::Limits;
 
 use crate::canonical::parse;
 use crate::key::{Algorithm, Certificate};
+use crate::normal::Normal;
 use crate::xades::SIGNATURES_MAX;
 
 /// What one signature proves.
@@ -86,6 +88,7 @@ pub fn verify(xml: &[u8], limits: &Limits) -> Result<Verified, VerifyError> {
 /// See [`VerifyError`].
 pub fn verify_all(xml: &[u8], limits: &Limits) -> Result<Vec<Verified>, VerifyError> {
     let text = transform_xml::read(xml, limits).map_err(VerifyError::Unreadable)?;
+    let text = Normal::of(&text);
     let document = parse(&text, limits).map_err(VerifyError::Unreadable)?;
     let signatures = shape::signatures(&document)?;
     if signatures.is_empty() || signatures.len() > SIGNATURES_MAX {

@@ -219,13 +219,16 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_give_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read(&bytes, &Limits::default());
-            let _ = read(&bytes, &Limits { encodings: Encodings::Legacy, ..Limits::default() });
+            for encodings in [Encodings::Utf8, Encodings::Legacy] {
+                let answer = read(&bytes, &Limits { encodings, ..Limits::default() });
+                prop_assert!(answer.map_or_else(|problem| problem.code.starts_with("xml."), |text| text.contains('<')));
+            }
         }
 
         #[test]
         fn any_markup_gives_an_answer(text in "[<>/!?&;a-c\\[\\]\"'= \\-#xDOCTYPE]{0,120}") {
-            let _ = read(text.as_bytes(), &Limits::default());
+            let answer = read(text.as_bytes(), &Limits::default());
+            prop_assert!(answer.map_or_else(|problem| problem.code.starts_with("xml."), |read| read == text));
         }
 
         #[test]

@@ -1,5 +1,7 @@
 //! Schemas from a folder, judging documents: verdicts, paths, places, and what a schema may not read.
 
+#![allow(clippy::unwrap_used, reason = "a failed test may panic")]
+
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;

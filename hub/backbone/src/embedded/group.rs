@@ -38,16 +38,31 @@ impl From<rusqlite::Error> for Trouble {
 
 impl From<ViewError> for Trouble {
     fn from(error: ViewError) -> Self {
-        let is_of_the_store = |code| matches!(code, ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt);
         match error {
-            ViewError::Refused(reason) => Self::Own(Error::Io(format!("a view refused the commit: {reason}"))),
-            ViewError::Sql(error) => match Self::from(error) {
-                wait @ Self::Wait(..) => wait,
-                Self::Fatal(Error::Io(text)) => Self::Own(Error::Io(format!("a view refused the commit: {text}"))),
-                other => other,
-            },
+            ViewError::Sql(error) if is_of_the_store(&error) => error.into(),
+            error => Self::Own(Error::Io(format!("a view refused the commit: {error}"))),
         }
     }
+}
+
+/// Whether an error comes from the disk or the file, and not from the statement.
+fn is_of_the_store(error: &rusqlite::Error) -> bool {
+    use ErrorCode::{
+        CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase, OutOfMemory, ReadOnly,
+        SystemIoFailure,
+    };
+    let codes = [
+        CannotOpen,
+        DatabaseBusy,
+        DatabaseCorrupt,
+        DatabaseLocked,
+        DiskFull,
+        NotADatabase,
+        OutOfMemory,
+        ReadOnly,
+        SystemIoFailure,
+    ];
+    error.sqlite_error_code().is_some_and(|code| codes.contains(&code))
 }
 
 fn full(error: &rusqlite::Error) -> String {

@@ -19,6 +19,7 @@ pub(super) struct Doubt {
     cause: String,
     pub(super) ask_at: Timestamp,
     asked: u32,
+    asking: Option<Timestamp>,
     evidence: Value,
 }
 
@@ -26,31 +27,33 @@ impl Doubt {
     /// An attempt of this life that ended without an outcome: it is over, its bytes may still be on their way.
     pub(super) fn ended(now: &Now<'_>, not_after: Timestamp, cause: String, policy: &Policy) -> Self {
         let ask_at = later(now.at, policy.resolve_every);
-        let not_after = not_after.min(now.at);
-        Self { epoch: now.epoch.to_owned(), since: now.at, not_after, cause, ask_at, asked: 0, evidence: Value::Null }
+        Self { not_after: not_after.min(now.at), ask_at, ..Self::new(now.epoch, now.at, cause) }
     }
 
     /// An attempt of another life, found at `at`.
     pub(super) fn orphaned(at: Timestamp, epoch: &str, attempt: u32, over: bool) -> Self {
-        let (not_after, cause) = match over {
-            true => (at, format!("the hub's life {epoch} ended while attempt {attempt} was under way")),
-            false => {
-                (Timestamp::MAX, format!("the hub's life {epoch} lost its place while attempt {attempt} was under way"))
-            }
-        };
-        Self { epoch: epoch.to_owned(), since: at, not_after, cause, ask_at: at, asked: 0, evidence: Value::Null }
+        if over {
+            return Self::new(epoch, at, format!("the hub's life {epoch} ended while attempt {attempt} was under way"));
+        }
+        let cause = format!("the hub's life {epoch} lost its place while attempt {attempt} was under way");
+        Self { not_after: Timestamp::MAX, ..Self::new(epoch, at, cause) }
+    }
+
+    fn new(epoch: &str, at: Timestamp, cause: String) -> Self {
+        let (epoch, evidence) = (epoch.to_owned(), Value::Null);
+        Self { epoch, since: at, not_after: at, cause, ask_at: at, asked: 0, asking: None, evidence }
     }
 
     fn of(state: &State) -> Option<Self> {
-        let State::InDoubt { epoch, since, not_after, cause, ask_at, asked, evidence } = state.clone() else {
+        let State::InDoubt { epoch, since, not_after, cause, ask_at, asked, asking, evidence } = state.clone() else {
             return None;
         };
-        Some(Self { epoch, since, not_after, cause, ask_at, asked, evidence })
+        Some(Self { epoch, since, not_after, cause, ask_at, asked, asking, evidence })
     }
 
     pub(super) fn into_state(self) -> State {
-        let Self { epoch, since, not_after, cause, ask_at, asked, evidence } = self;
-        State::InDoubt { epoch, since, not_after, cause, ask_at, asked, evidence }
+        let Self { epoch, since, not_after, cause, ask_at, asked, asking, evidence } = self;
+        State::InDoubt { epoch, since, not_after, cause, ask_at, asked, asking, evidence }
     }
 
     /// The life that tried is over: whatever it sent, it sent before this moment.
@@ -65,9 +68,9 @@ impl Doubt {
         (self.not_after < Timestamp::MAX).then(|| later(self.since.max(self.not_after), policy.settles_after))
     }
 
-    /// Whether the last question was put when the receiver's view was final ([`ask_due`] keeps its time in `ask_at`).
-    fn asked_when_settled(&self, policy: &Policy) -> bool {
-        self.settled_at(policy).is_some_and(|settled| self.ask_at >= later(settled, policy.resolve_every))
+    /// Whether the question under way was put when the receiver's view was final.
+    fn asks_when_settled(&self, policy: &Policy) -> bool {
+        self.asking.zip(self.settled_at(policy)).is_some_and(|(put, settled)| put >= settled)
     }
 
     /// When asking ends and a person has to decide; never before the receiver's view can be final.
@@ -95,31 +98,37 @@ impl Doubt {
     }
 }
 
-/// A new life found the doubt.
+/// A new life found the doubt; the answer to an older question has nobody who would hand it in.
 pub(super) fn reopened(cx: &Cx<'_>, over: bool) -> Next {
     with(cx, |mut doubt| {
+        doubt.asking = None;
         doubt.note_over(over, cx.now.at);
         wait(cx, doubt)
     })
 }
 
-/// Puts the next question. `ask_at` moves on, so that a crash asks again and the answer knows when it was asked for.
+/// Puts the next question, unless one is under way. `ask_at` moves on, so that a crash asks again.
 pub(super) fn ask_due(cx: &Cx<'_>) -> Next {
     with(cx, |mut doubt| {
+        if doubt.asking.is_some() {
+            return cx.stay(Vec::new());
+        }
         if cx.now.at < doubt.ask_at {
             return wait(cx, doubt);
         }
         doubt.asked = doubt.asked.saturating_add(1);
+        doubt.asking = Some(cx.now.at);
         doubt.ask_at = later(cx.now.at, cx.policy.resolve_every);
         cx.to(doubt.into_state(), vec![Command::Ask])
     })
 }
 
-/// Judges an answer.
+/// Judges an answer. One that nobody asked for may prove a delivery, and nothing else.
 pub(super) fn asked(cx: &Cx<'_>, answer: Answer, over: bool) -> Next {
     with(cx, |mut doubt| {
         // Judged before the end of the other life is noted: a question that was put while it might still run proves nothing.
-        let counts = over && doubt.asked_when_settled(cx.policy);
+        let counts = over && doubt.asks_when_settled(cx.policy);
+        doubt.asking = None;
         doubt.note_over(over, cx.now.at);
         match answer {
             Answer::Delivered(receipt) => cx.delivered(receipt),

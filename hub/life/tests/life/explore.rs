@@ -33,7 +33,7 @@ pub(crate) struct Broken {
 }
 
 /// What tells two durable states apart for the future. Words and the time of the first attempt do not.
-pub(crate) type OutKey = ([u32; 5], [u32; 2], [bool; 2]);
+pub(crate) type OutKey = ([u32; 5], [u32; 3], [bool; 2]);
 
 pub(crate) fn key(out: &Outbound) -> OutKey {
     let life = |epoch: &str| epoch.get(1..).and_then(|number| number.parse().ok()).unwrap_or(u32::MAX);
@@ -47,7 +47,11 @@ pub(crate) fn key(out: &Outbound) -> OutKey {
         State::Delivered => [3, 0, 0, 0, 0],
         State::GivenUp => [4, 0, 0, 0, 0],
     };
-    (state, [out.attempts, out.failures], [out.witness.is_some(), out.doubted])
+    let asking = match out.state {
+        State::InDoubt { asking: Some(at), .. } => second(at) + 1,
+        _ => 0,
+    };
+    (state, [out.attempts, out.failures, asking], [out.witness.is_some(), out.doubted])
 }
 
 struct Search {
@@ -96,7 +100,8 @@ impl Search {
                 node.try_everything(life, policy).map_err(|what| self.broken(*from, None, what))?;
             }
             for a_move in node.moves(bounds) {
-                let reached = node.step(a_move, life, policy, bounds).map_err(|what| self.broken(*from, Some(a_move), what))?;
+                let reached =
+                    node.step(a_move, life, policy, bounds).map_err(|what| self.broken(*from, Some(a_move), what))?;
                 self.seen.steps += 1;
                 next.extend(self.reach(*from, a_move, reached));
             }

@@ -39,10 +39,7 @@ fn progress(node: &Node) -> Result<(), String> {
         State::Sending { epoch, .. } => {
             *epoch == crate::world::life_name(world.old.len()) && (world.send || world.attempt.is_some())
         }
-        State::InDoubt { .. } => {
-            let awaited = world.answers.iter().any(|(question, _)| node.out.question() == Some(*question));
-            world.wake.is_some() || world.ask.is_some() || awaited
-        }
+        State::InDoubt { .. } => world.wake.is_some() || world.ask || world.answer.is_some(),
         State::Parked { .. } | State::Delivered | State::GivenUp => true,
     };
     holds(leads_on, "nothing leads on: the message is lost")
@@ -80,7 +77,7 @@ pub(crate) fn transition(
         return holds(after == before && commands.is_empty(), "the end of another life's attempt counts");
     }
     sends(before, after, commands, now, policy)?;
-    questions(after, commands, now)?;
+    questions(before, after, commands, now)?;
     ends(before, after, commands)?;
     parks(before, event, after, commands)?;
     wakes(before, after, commands)?;
@@ -112,14 +109,20 @@ fn sends(
         _ => false,
     };
     let ready = matches!(before.state, State::Ready { not_before } if not_before <= now.at);
-    holds(sends == 1 && intended && ready && after.attempts == before.attempts + 1, "an attempt without a proper intent")
+    holds(
+        sends == 1 && intended && ready && after.attempts == before.attempts + 1,
+        "an attempt without a proper intent",
+    )
 }
 
-fn questions(after: &Outbound, commands: &[Command], now: &Now<'_>) -> Result<(), String> {
+fn questions(before: &Outbound, after: &Outbound, commands: &[Command], now: &Now<'_>) -> Result<(), String> {
     if count(commands, |command| *command == Command::Ask) == 0 {
         return Ok(());
     }
-    let later = matches!(after.state, State::InDoubt { ask_at, asked, .. } if ask_at > now.at && asked > 0);
+    let busy = matches!(before.state, State::InDoubt { asking: Some(_), .. });
+    holds(!busy, "asks while a question is under way")?;
+    let later =
+        matches!(after.state, State::InDoubt { ask_at, asking, .. } if ask_at > now.at && asking == Some(now.at));
     holds(later, "asks without a doubt, or would not ask again after a crash")
 }
 

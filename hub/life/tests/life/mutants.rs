@@ -7,7 +7,7 @@ use hub_core::Repeat;
 use hub_core::journal::ParkedKind;
 use hub_life::outbound::{Action, Answer, Command, Ended, Event, Now, Outbound, Policy, State, advance};
 
-use crate::exhaustive::{BOUNDS, TWO_QUESTIONS, askable, forbidden, keyed};
+use crate::exhaustive::{BOUNDS, askable, forbidden, keyed};
 use crate::explore::explore;
 use crate::world::{Bounds, Life, policy, receipt};
 
@@ -70,10 +70,11 @@ fn late_end_of_a_life_counts_from_the_finding(out: &Outbound, event: Event, now:
 /// Looks at when the answer comes, not at when the question was put.
 fn an_old_view_is_judged_by_its_arrival(outbound: &Outbound, event: Event, now: &Now<'_>, policy: &Policy) -> Next {
     match (&outbound.state, &event) {
-        (
-            State::InDoubt { since, not_after, .. },
-            Event::Asked { answer: Answer::NotDelivered(_), over: true },
-        ) if now.at >= *since.max(not_after).min(&now.at) + policy.settles_after => send_again(outbound, now),
+        (State::InDoubt { since, not_after, .. }, Event::Asked { answer: Answer::NotDelivered(_), over: true })
+            if now.at >= *since.max(not_after).min(&now.at) + policy.settles_after =>
+        {
+            send_again(outbound, now)
+        }
         _ => advance(outbound, event, now, policy),
     }
 }
@@ -222,6 +223,14 @@ fn another_lifes_end_counts(outbound: &Outbound, event: Event, now: &Now<'_>, po
     }
 }
 
+fn asks_twice_at_once(outbound: &Outbound, event: Event, now: &Now<'_>, policy: &Policy) -> Next {
+    let mut idle = outbound.clone();
+    if let (State::InDoubt { asking, .. }, Event::AskDue) = (&mut idle.state, &event) {
+        *asking = None;
+    }
+    advance(&idle, event, now, policy)
+}
+
 /// The mutant must be caught, for the expected reason, within the bounds that find nothing in the real life
 /// ([`crate::exhaustive`]).
 fn caught(name: &str, mutant: Life, policy: &Policy, bounds: &Bounds, expected: &str) {
@@ -272,6 +281,7 @@ fn mutants_that_say_what_is_not_true_are_caught() {
     caught("unknown is delivered", unknown_is_delivered, &askable(), &BOUNDS, "the receiver has nothing");
     let forgotten: Life = doubt_of_an_earlier_attempt_is_forgotten;
     caught("earlier doubt is forgotten", forgotten, &keyed(), &BOUNDS, "says `surely no effect`");
+    caught("asks twice at once", asks_twice_at_once, &askable(), &BOUNDS, "asks while a question is under way");
     caught("proof is forgotten", proof_is_forgotten, &askable(), &BOUNDS, "forgets the proof");
     let unheard: Life = proof_does_not_reach_what_is_ready;
     caught("proof does not reach what is ready", unheard, &keyed(), &BOUNDS, "forgets the proof");
@@ -294,11 +304,4 @@ fn mutants_of_the_bookkeeping_are_caught() {
     for (name, mutant, expected) in mutants {
         caught(name, mutant, &policy(Repeat::Forbidden, 2, 3, 0), &BOUNDS, expected);
     }
-}
-
-/// The runtime's duty to drop answers to older questions is real: without it the life is wrong.
-#[test]
-fn an_answer_to_an_older_question_is_dangerous() {
-    let bounds = Bounds { drops_stale: false, ..TWO_QUESTIONS };
-    caught("stale answers", advance, &askable(), &bounds, "sends again although an attempt");
 }

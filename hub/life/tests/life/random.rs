@@ -13,7 +13,7 @@ use crate::world::{Bounds, End, Move, Node, Reply, Stage};
 const FAIR_MOVES_MAX: usize = 2_000;
 
 fn bounds(truthful: bool) -> Bounds {
-    Bounds { horizon: 100_000, lives: 60, persons: 40, attempts: 1_000, answers: 3, truthful, drops_stale: true }
+    Bounds { horizon: 100_000, lives: 60, persons: 40, attempts: 1_000, truthful }
 }
 
 fn policies() -> impl Strategy<Value = Policy> {
@@ -63,10 +63,10 @@ fn fair(node: &Node) -> Option<Move> {
     if let Some(frozen) = world.old.iter().position(|old| !old.over) {
         return Some(Move::OldDies(frozen));
     }
-    if !world.answers.is_empty() {
-        return Some(Move::Hear(0));
+    if world.answer.is_some() {
+        return Some(Move::Hear);
     }
-    if world.ask.is_some() {
+    if world.ask {
         return Some(Move::CarryAsk(if world.effects > 0 { Reply::Delivered } else { Reply::NotDelivered }));
     }
     let due = world.wake.is_some_and(|at| at <= world.time);

@@ -57,8 +57,8 @@ fn counts(task: &TaskState, word: &Word, now: u32) -> bool {
     let role = word.roles.contains(&task.role) || (task.escalated && word.roles.contains(&"controllore".to_owned()));
     let fits = (task.kind == TaskKind::Todo) == (word.decision == Decision::Done);
     let entity = word.entities.is_empty() || word.entities.contains(&task.entity);
-    let fresh = word.decision != Decision::Approve
-        || (word.person != task.requester && !task.approvals.contains(&word.person));
+    let fresh =
+        word.decision != Decision::Approve || (word.person != task.requester && !task.approvals.contains(&word.person));
     task.outcome.is_none() && now < 10 && role && fits && entity && word.sha256 == task.sha256 && fresh
 }
 
@@ -91,7 +91,8 @@ fn check(task: &TaskState) {
 #[test]
 fn every_word_in_every_order_follows_the_rules() {
     let mut histories = 0_u64;
-    for (kind, people) in [(TaskKind::Approve, 0), (TaskKind::Approve, 1), (TaskKind::Approve, 2), (TaskKind::Todo, 1)] {
+    for (kind, people) in [(TaskKind::Approve, 0), (TaskKind::Approve, 1), (TaskKind::Approve, 2), (TaskKind::Todo, 1)]
+    {
         for (escalated, now) in [(false, 1), (true, 6), (true, 10)] {
             let start = TaskState { escalated, ..task(kind, people) };
             for first in words() {
@@ -155,7 +156,8 @@ fn the_first_reason_is_told() {
 #[test]
 fn another_spelling_is_not_another_person() {
     let task = TaskState { approvals: vec!["Bruno".into()], ..task(TaskKind::Approve, 2) };
-    let refused = |person| advance(&task, Event::Said(word(person, "approvatore", Decision::Approve)), ts(1)).unwrap_err();
+    let refused =
+        |person| advance(&task, Event::Said(word(person, "approvatore", Decision::Approve)), ts(1)).unwrap_err();
     assert_eq!(refused("ANNA "), Refusal::Requester);
     assert_eq!(refused("bruno"), Refusal::SamePerson);
 }

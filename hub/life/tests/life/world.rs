@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::judge;
 
+mod moves;
+
 /// The function under test, or a mutant of it.
 pub(crate) type Life = fn(&Outbound, Event, &Now<'_>, &Policy) -> (Outbound, Vec<Command>);
 
@@ -41,12 +43,8 @@ pub(crate) struct Bounds {
     pub(crate) persons: u8,
     /// Attempts that may begin.
     pub(crate) attempts: u32,
-    /// Answers of the receiver on their way at once.
-    pub(crate) answers: usize,
     /// Whether people say what is true.
     pub(crate) truthful: bool,
-    /// Whether the runtime drops an answer to an older question, as it must.
-    pub(crate) drops_stale: bool,
 }
 
 /// How far an attempt of a life is.
@@ -103,9 +101,9 @@ pub(crate) struct World {
     /// `Command::Send` is to be carried out.
     pub(crate) send: bool,
     /// `Command::Ask` is to be carried out.
-    pub(crate) ask: Option<(u32, u32)>,
-    /// Answers on their way, with the question that they answer.
-    pub(crate) answers: Vec<((u32, u32), Reply)>,
+    pub(crate) ask: bool,
+    /// The answer on its way.
+    pub(crate) answer: Option<Reply>,
     /// `Command::WakeAt`.
     pub(crate) wake: Option<u32>,
     /// Proof came through another door.
@@ -119,13 +117,12 @@ pub(crate) struct World {
 pub(crate) enum Move {
     Tick,
     Wake,
-    AskDueAgain,
     CarrySend,
     Cross,
     Land,
     Finish(End),
     CarryAsk(Reply),
-    Hear(usize),
+    Hear,
     LandLoose(usize),
     OldCrosses(usize),
     OldLands(usize),
@@ -198,111 +195,10 @@ impl Node {
         Self { out: Outbound::new(ts(0)), world: World { wake: Some(0), ..World::default() } }
     }
 
-    /// Everything that may happen next.
-    pub(crate) fn moves(&self, bounds: &Bounds) -> Vec<Move> {
-        let mut moves = Vec::with_capacity(16);
-        self.moves_of_outside(bounds, &mut moves);
-        self.moves_of_hub(bounds, &mut moves);
-        self.moves_of_people(bounds, &mut moves);
-        moves
-    }
-
-    fn moves_of_outside(&self, bounds: &Bounds, moves: &mut Vec<Move>) {
-        let world = &self.world;
-        if world.time < bounds.horizon {
-            moves.push(Move::Tick);
-        }
-        moves.extend((0..world.loose.len()).map(Move::LandLoose));
-        for (index, old) in world.old.iter().enumerate().filter(|(_, old)| !old.over) {
-            moves.push(Move::OldDies(index));
-            match old.attempt {
-                Some(Stage::Before) => moves.push(Move::OldCrosses(index)),
-                Some(Stage::InFlight) => moves.push(Move::OldLands(index)),
-                Some(Stage::Landed) | None => {}
-            }
-        }
-        if world.effects > 0 && !world.proven {
-            moves.push(Move::Proof);
-        }
-    }
-
-    fn moves_of_hub(&self, bounds: &Bounds, moves: &mut Vec<Move>) {
-        let world = &self.world;
-        let attempts_left = self.out.attempts < bounds.attempts || !matches!(self.out.state, State::Ready { .. });
-        if world.wake.is_some_and(|at| at <= world.time) && attempts_left {
-            moves.push(Move::Wake);
-        }
-        if world.send {
-            moves.push(Move::CarrySend);
-        }
-        moves.extend(self.moves_of_attempt());
-        if world.ask.is_some() && world.answers.len() < bounds.answers {
-            moves.extend(self.replies().map(Move::CarryAsk));
-        }
-        if self.asks_again() && bounds.answers > 1 && world.answers.len() < bounds.answers {
-            moves.push(Move::AskDueAgain);
-        }
-        moves.extend((0..world.answers.len()).map(Move::Hear));
-        if world.old.len() + 1 < bounds.lives && !self.out.is_final() {
-            moves.extend([Move::Crash, Move::Freeze]);
-        }
-    }
-
-    /// Somebody wants to know although a question is under way.
-    fn asks_again(&self) -> bool {
-        let due = matches!(self.out.state, State::InDoubt { ask_at, .. } if second(ask_at) <= self.world.time);
-        due && self.world.ask.is_none() && !self.world.answers.is_empty()
-    }
-
-    fn moves_of_attempt(&self) -> Vec<Move> {
-        let expired = matches!(self.out.state, State::Sending { not_after, .. } if second(not_after) < self.world.time);
-        match self.world.attempt {
-            None => vec![],
-            Some(Stage::Before) if expired => vec![Move::Finish(End::NotSent), Move::Finish(End::InDoubt)],
-            Some(Stage::Before) => {
-                vec![Move::Cross, Move::Finish(End::NotSent), Move::Finish(End::Rejected), Move::Finish(End::InDoubt)]
-            }
-            Some(Stage::InFlight) => {
-                let no_effect = [Move::Finish(End::NotSent), Move::Finish(End::Rejected)];
-                [&[Move::Land, Move::Finish(End::InDoubt)][..], &no_effect].concat()
-            }
-            Some(Stage::Landed) => vec![Move::Finish(End::Receipt), Move::Finish(End::InDoubt)],
-        }
-    }
-
-    /// What an honest receiver may answer now. Before its view is final "not there" says nothing, but may be said.
-    fn replies(&self) -> impl Iterator<Item = Reply> {
-        let (there, is_final) = (self.world.effects > 0, self.world.view_is_final());
-        [Reply::Delivered, Reply::NotDelivered, Reply::Unknown, Reply::CouldNotAsk].into_iter().filter(move |reply| {
-            match reply {
-                Reply::Delivered => there,
-                Reply::NotDelivered => !there || !is_final,
-                Reply::Unknown | Reply::CouldNotAsk => true,
-            }
-        })
-    }
-
-    fn moves_of_people(&self, bounds: &Bounds, moves: &mut Vec<Move>) {
-        if !matches!(self.out.state, State::Parked { .. }) || self.world.persons >= bounds.persons {
-            return;
-        }
-        let actions = [Action::Retry, Action::Delivered, Action::NotDelivered, Action::GiveUp].into_iter();
-        moves.extend(actions.filter(|action| !bounds.truthful || self.is_true(*action)).map(Move::Person));
-    }
-
-    /// Whether a careful person who knows everything could say so. "Retry" says nothing: it must be harmless by itself.
-    fn is_true(&self, action: Action) -> bool {
-        match action {
-            Action::Retry | Action::GiveUp => true,
-            Action::Delivered => self.world.effects > 0,
-            Action::NotDelivered => self.world.effects == 0 && self.world.view_is_final(),
-        }
-    }
-
     /// Lets a move happen, and judges what the life made of it.
     pub(crate) fn step(&self, a_move: Move, life: Life, policy: &Policy, bounds: &Bounds) -> Result<Self, String> {
         let mut next = self.clone();
-        let event = next.happen(a_move, policy, bounds);
+        let event = next.happen(a_move, policy);
         if let Some(event) = event {
             next.live(event, life, policy, bounds)?;
         }
@@ -311,7 +207,7 @@ impl Node {
     }
 
     /// Changes the world; gives the event that the hub sees, if it sees one.
-    fn happen(&mut self, a_move: Move, policy: &Policy, bounds: &Bounds) -> Option<Event> {
+    fn happen(&mut self, a_move: Move, policy: &Policy) -> Option<Event> {
         let world = &mut self.world;
         match a_move {
             Move::Tick => {
@@ -338,23 +234,22 @@ impl Node {
                 let attempt = world.old[index].attempt.take();
                 world.abandon(attempt, policy);
             }
-            Move::CarryAsk(reply) => world.answers.extend(world.ask.take().map(|question| (question, reply))),
-            _ => return self.seen(a_move, policy, bounds),
+            Move::CarryAsk(reply) => (world.ask, world.answer) = (false, Some(reply)),
+            _ => return self.seen(a_move, policy),
         }
         None
     }
 
     /// The moves that the hub sees.
-    fn seen(&mut self, a_move: Move, policy: &Policy, bounds: &Bounds) -> Option<Event> {
+    fn seen(&mut self, a_move: Move, policy: &Policy) -> Option<Event> {
         match a_move {
             Move::Wake => {
                 self.world.wake = None;
                 Some(if matches!(self.out.state, State::Ready { .. }) { Event::Due } else { Event::AskDue })
             }
-            Move::AskDueAgain => Some(Event::AskDue),
             Move::CarrySend => self.carry_send(),
             Move::Finish(end) => Some(Event::Ended(self.finish(end, policy))),
-            Move::Hear(index) => self.hear(index, bounds),
+            Move::Hear => self.hear(),
             Move::Crash | Move::Freeze => Some(self.next_life(a_move == Move::Crash, policy)),
             Move::Proof => {
                 self.world.proven = true;
@@ -391,12 +286,8 @@ impl Node {
         }
     }
 
-    fn hear(&mut self, index: usize, bounds: &Bounds) -> Option<Event> {
-        let (question, reply) = self.world.answers.remove(index);
-        if bounds.drops_stale && self.out.question() != Some(question) {
-            return None;
-        }
-        let answer = match reply {
+    fn hear(&mut self) -> Option<Event> {
+        let answer = match self.world.answer.take()? {
             Reply::Delivered => Answer::Delivered(receipt()),
             Reply::NotDelivered => Answer::NotDelivered(Value::from("list is empty")),
             Reply::Unknown => Answer::Unknown(Value::from("list is late")),
@@ -413,8 +304,7 @@ impl Node {
             world.abandon(attempt, policy);
         }
         world.old.push(OldLife { over, attempt: attempt.filter(|_| !over) });
-        (world.send, world.ask, world.wake) = (false, None, None);
-        world.answers.clear();
+        (world.send, world.ask, world.answer, world.wake) = (false, false, None, None);
         Event::Restarted { over: self.world.over(&self.out) }
     }
 
@@ -454,7 +344,7 @@ impl Node {
     fn carry(&mut self, command: &Command) {
         match command {
             Command::Send => self.world.send = true,
-            Command::Ask => self.world.ask = self.out.question(),
+            Command::Ask => self.world.ask = true,
             Command::WakeAt(at) => self.world.wake = Some(second(*at)),
             _ => {}
         }

@@ -153,7 +153,7 @@ fn other_form(errors: &[ValidationError<'_>]) -> usize {
 
 fn one_of(value: &Value, options: &Value) -> String {
     let options = options.as_array().map(Vec::as_slice).unwrap_or_default();
-    let all = listed(options.iter().map(|option| quoted(option)));
+    let all = listed(options.iter().map(quoted));
     let near = value.as_str().and_then(|text| nearest(text, options.iter().filter_map(Value::as_str)));
     match near {
         Some(near) => format!("{} is not accepted: did you mean \"{near}\"? accepted are {all}", quoted(value)),

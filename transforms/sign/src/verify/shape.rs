@@ -1,14 +1,13 @@
 //! The shape of signatures: every element in its one place, nothing else.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use uppsala::{Document, NodeId, NodeKind};
+use uppsala::{Document, NodeId};
 
 use crate::canonical::{Form, namespaces_in_scope};
 use crate::key::Algorithm;
 use crate::names::{DS, ENVELOPED, FILTER2, SHA256, SIGNED_PROPERTIES, XADES, XADES_ANY};
 use crate::verify::VerifyError;
+use crate::verify::strict::{Result, Shape, refuse};
 
 /// Certificates in one signature.
 const CERTIFICATES_MAX: usize = 9;
@@ -27,6 +26,9 @@ pub(super) struct Signature {
     /// DER; the first is the signer's.
     pub(super) certificate: Vec<u8>,
 }
+
+/// Id, canonical form and digest that a reference to signed properties states.
+type StatedProperties = (String, Form, Vec<u8>);
 
 /// The reference to the document.
 #[derive(Debug)]
@@ -55,12 +57,6 @@ pub(super) struct PropertiesReference {
     pub(super) certificate_digest: Vec<u8>,
 }
 
-type Result<T> = std::result::Result<T, VerifyError>;
-
-fn refuse<T>(what: impl Into<String>) -> Result<T> {
-    Err(VerifyError::Profile(what.into()))
-}
-
 /// All signatures of a document, each in its place and of the right shape.
 pub(super) fn signatures(document: &Document<'_>) -> Result<Vec<Signature>> {
     let shape = Shape { document };
@@ -80,12 +76,7 @@ pub(super) fn signatures(document: &Document<'_>) -> Result<Vec<Signature>> {
     nodes.into_iter().take(crate::xades::SIGNATURES_MAX + 1).map(|node| shape.signature(node)).collect()
 }
 
-/// Reads elements strictly.
-struct Shape<'d, 'a> {
-    document: &'d Document<'a>,
-}
-
-impl<'d> Shape<'d, '_> {
+impl Shape<'_, '_> {
     fn signature(&self, node: NodeId) -> Result<Signature> {
         self.attributes(node, &["Id"])?;
         let id = self.attribute(node, "Id")?;
@@ -122,7 +113,7 @@ impl<'d> Shape<'d, '_> {
     }
 
     /// One reference to the document and one to the signed properties, in any order.
-    fn references(&self, [first, second]: [NodeId; 2]) -> Result<(DocumentReference, (String, Form, Vec<u8>))> {
+    fn references(&self, [first, second]: [NodeId; 2]) -> Result<(DocumentReference, StatedProperties)> {
         let is_properties = |node| self.optional(node, "Type") == Some(SIGNED_PROPERTIES);
         let (document, properties) = match (is_properties(first), is_properties(second)) {
             (false, true) => (first, second),
@@ -134,7 +125,7 @@ impl<'d> Shape<'d, '_> {
 
     fn document_reference(&self, node: NodeId) -> Result<DocumentReference> {
         self.attributes(node, &["Id", "URI"])?;
-        if self.attribute(node, "URI")? != "" {
+        if !self.attribute(node, "URI")?.is_empty() {
             return refuse("the document is referenced by something else than URI=\"\"");
         }
         let (transforms, digest) = self.reference(node)?;
@@ -148,7 +139,7 @@ impl<'d> Shape<'d, '_> {
     }
 
     /// URI without `#`, canonical form and digest.
-    fn properties_reference(&self, node: NodeId) -> Result<(String, Form, Vec<u8>)> {
+    fn properties_reference(&self, node: NodeId) -> Result<StatedProperties> {
         self.attributes(node, &["Id", "URI", "Type"])?;
         let Some(id) = self.attribute(node, "URI")?.strip_prefix('#').filter(|id| !id.is_empty()) else {
             return refuse("the signed properties are not referenced by their Id");
@@ -225,7 +216,7 @@ impl<'d> Shape<'d, '_> {
         &self,
         object: NodeId,
         signature: &str,
-        (id, form, digest): (String, Form, Vec<u8>),
+        (id, form, digest): StatedProperties,
     ) -> Result<PropertiesReference> {
         self.attributes(object, &[])?;
         let [qualifying] = self.children(object, [(XADES, "QualifyingProperties")])?;
@@ -257,99 +248,5 @@ impl<'d> Shape<'d, '_> {
         let digest = self.only(certificate, "CertDigest")?;
         let [method, value] = self.children(digest, [(DS, "DigestMethod"), (DS, "DigestValue")])?;
         Ok((time, self.digest(method, value)?))
-    }
-
-    /// The one child of this name in the XAdES namespace.
-    fn only(&self, parent: NodeId, name: &str) -> Result<NodeId> {
-        let children = self.elements(parent)?;
-        let mut found = children.into_iter().filter(|node| self.is(*node, (XADES, name)));
-        match (found.next(), found.next()) {
-            (Some(one), None) => Ok(one),
-            _ => refuse(format!("there is not exactly one `{name}`")),
-        }
-    }
-
-    /// A referenced id must not occur a second time, whatever its attribute is called: readers differ on what an id is.
-    fn unique(&self, id: &str) -> Result<()> {
-        let root = self.document.root();
-        let ids = self.document.descendants(root).into_iter().filter_map(|node| self.document.element(node));
-        let is_id = |name: &str| name.eq_ignore_ascii_case("id");
-        let count = ids.flat_map(|e| &e.attributes).filter(|a| is_id(&a.name.local_name) && &*a.value == id).count();
-        if count == 1 { Ok(()) } else { refuse(format!("the id `{id}` occurs {count} times")) }
-    }
-
-    fn form(&self, uri: &str) -> Result<Form> {
-        Form::of_uri(uri).ok_or_else(|| VerifyError::Profile(format!("canonicalisation `{uri}` is not accepted")))
-    }
-
-    /// The algorithm of an element that has no parameters.
-    fn algorithm(&self, node: NodeId) -> Result<&'d str> {
-        self.attributes(node, &["Algorithm"])?;
-        if !self.elements(node)?.is_empty() {
-            return refuse("an algorithm has parameters");
-        }
-        self.attribute(node, "Algorithm")
-    }
-
-    /// Exactly these child elements, in this order.
-    fn children<const N: usize>(&self, parent: NodeId, names: [(&str, &str); N]) -> Result<[NodeId; N]> {
-        let children: [NodeId; N] =
-            self.elements(parent)?.try_into().or_else(|_| refuse("an element has too many or too few parts"))?;
-        children.iter().zip(names).try_for_each(|(node, name)| self.named(*node, name))?;
-        Ok(children)
-    }
-
-    /// Child elements; beside them only white space may stand.
-    fn elements(&self, parent: NodeId) -> Result<Vec<NodeId>> {
-        let mut elements = Vec::new();
-        for child in self.document.children_iter(parent) {
-            match self.document.node_kind(child) {
-                Some(NodeKind::Element(_)) => elements.push(child),
-                Some(NodeKind::Text(text)) if text.chars().all(|c| c.is_ascii_whitespace()) => {}
-                _ => return refuse("there are comments or text between the parts of a signature"),
-            }
-        }
-        Ok(elements)
-    }
-
-    /// The text of an element that has nothing else; a comment in it would be read differently by different readers.
-    fn leaf(&self, node: NodeId) -> Result<&'d str> {
-        let mut children = self.document.children_iter(node);
-        match (children.next().and_then(|child| self.document.node_kind(child)), children.next()) {
-            (Some(NodeKind::Text(text)), None) => Ok(text),
-            _ => refuse("an element holds something else than one text"),
-        }
-    }
-
-    fn base64(&self, node: NodeId) -> Result<Vec<u8>> {
-        let text: String = self.leaf(node)?.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-        STANDARD.decode(text).map_err(|e| VerifyError::Profile(format!("a value is not base64: {e}")))
-    }
-
-    fn is(&self, node: NodeId, (namespace, name): (&str, &str)) -> bool {
-        self.document.element(node).is_some_and(|element| element.matches_name_ns(namespace, name))
-    }
-
-    fn named(&self, node: NodeId, name: (&str, &str)) -> Result<()> {
-        if self.is(node, name) { Ok(()) } else { refuse(format!("`{}` is not where it must be", name.1)) }
-    }
-
-    /// No attributes but these, all without namespace.
-    fn attributes(&self, node: NodeId, known: &[&str]) -> Result<()> {
-        let attributes = self.document.element(node).map(|e| e.attributes.as_slice()).unwrap_or_default();
-        match attributes.iter().find(|a| a.name.namespace_uri.is_some() || !known.contains(&&*a.name.local_name)) {
-            Some(unknown) => refuse(format!("attribute `{}` is not accepted in a signature", unknown.name.local_name)),
-            None => Ok(()),
-        }
-    }
-
-    fn optional(&self, node: NodeId, name: &str) -> Option<&'d str> {
-        let attributes = &self.document.element(node)?.attributes;
-        let found = attributes.iter().find(|a| a.name.namespace_uri.is_none() && a.name.local_name == name)?;
-        Some(&*found.value)
-    }
-
-    fn attribute(&self, node: NodeId, name: &str) -> Result<&'d str> {
-        self.optional(node, name).map_or_else(|| refuse(format!("attribute `{name}` is missing")), Ok)
     }
 }

@@ -1,7 +1,6 @@
 //! The document that is to be signed: judged, hashed, and opened at the place of the signature.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use hub_core::Problem;
 use sha2::{Digest, Sha256};
@@ -10,6 +9,7 @@ use uppsala::{Document, NodeId};
 
 use crate::canonical::{Form, namespaces_in_scope, parse, without};
 use crate::names::{DS, FILTER2, XADES, XML};
+use crate::normal::Normal;
 use crate::xades::SIGNATURES_MAX;
 use crate::xades::parts::{F2_PREFIX, escape};
 
@@ -37,15 +37,15 @@ impl<'a> Target<'a> {
         }
         // Everything before the text is the byte order mark, which stays.
         let shift = xml.len() - text.len();
-        let document = parse(&text, limits)?;
+        let normal = Normal::of(&text);
+        let document = parse(&normal, limits)?;
         let root = document.document_element().ok_or_else(|| problem("xml.malformed", "there is no root element"))?;
         let context = context(&document, root)?;
         let signatures = document.get_elements_by_tag_name_ns(DS, "Signature");
         if signatures.contains(&root) || signatures.len() >= SIGNATURES_MAX {
             return Err(problem("sign.signatures", "document is a signature, or has as many as it may"));
         }
-        let range = document.node_range(root).ok_or_else(|| problem("xml.malformed", "the root has no place"))?;
-        let place = Place::of(&text, range)?;
+        let place = Place::of(&text, root_range(&text, &normal, &document, limits)?)?;
         let canonical = without(document, &signatures, Form::Inclusive)?;
         Ok(Self {
             xml,
@@ -63,6 +63,22 @@ impl<'a> Target<'a> {
         let parts = [&self.xml[..self.before], self.opening.as_bytes(), element.as_bytes(), self.closing.as_bytes()];
         [parts.concat().as_slice(), &self.xml[self.after..]].concat()
     }
+}
+
+/// Where the root stands in the text as it came.
+fn root_range(
+    text: &str,
+    normal: &Normal<'_>,
+    document: &Document<'_>,
+    limits: &Limits,
+) -> Result<std::ops::Range<usize>, Problem> {
+    let range = |document: &Document<'_>| document.document_element().and_then(|root| document.node_range(root));
+    let found = match normal.is_original() {
+        true => range(document),
+        // Normal line ends have moved everything: the untouched text says where its root is.
+        false => range(&parse(&Normal::untouched(text), limits)?),
+    };
+    found.ok_or_else(|| problem("xml.malformed", "the root has no place"))
 }
 
 /// Where in the text the signature goes.
@@ -100,11 +116,11 @@ fn context(document: &Document<'_>, root: NodeId) -> Result<String, Problem> {
             return Err(problem("sign.prefix", &detail));
         }
         let colon = if prefix.is_empty() { "" } else { ":" };
-        let _ = write!(text, " xmlns{colon}{prefix}=\"{}\"", escape(&uri));
+        text.push_str(&format!(" xmlns{colon}{prefix}=\"{}\"", escape(&uri)));
     }
     let attributes = document.element(root).map(|element| element.attributes.as_slice()).unwrap_or_default();
     for attribute in attributes.iter().filter(|a| a.name.namespace_uri.as_deref() == Some(XML)) {
-        let _ = write!(text, " xml:{}=\"{}\"", attribute.name.local_name, escape(&attribute.value));
+        text.push_str(&format!(" xml:{}=\"{}\"", attribute.name.local_name, escape(&attribute.value)));
     }
     Ok(text)
 }

@@ -10,6 +10,7 @@ use transform_xml::Limits;
 use crate::canonical::{Form, parse, subtree};
 use crate::key::Signer;
 use crate::names::{C14N10, C14N11, DS, FILTER2, SHA256, SIGNED_PROPERTIES, XADES};
+use crate::normal::Normal;
 use crate::xades::document::Target;
 
 /// Prefix of XPath Filter 2 in our signatures.
@@ -60,6 +61,7 @@ impl Parts {
     /// same context stands in for the document, which is not parsed again.
     fn canonical(&self, context: &str, (namespace, name): (&str, &str), form: Form) -> Result<Vec<u8>, Problem> {
         let text = format!("<root{context}>{}</root>", self.element(b""));
+        let text = Normal::of(&text);
         let document = parse(&text, &Limits::default())?;
         let found = document.get_elements_by_tag_name_ns(namespace, name);
         let node = found.first().ok_or_else(|| Problem::at("xml.canonical", "", format!("signature has no {name}")))?;

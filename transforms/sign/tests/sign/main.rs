@@ -1,5 +1,7 @@
 //! Signatures against an independent judge (`xmlsec1`), against attackers, and against arbitrary documents.
 
+#![allow(clippy::unwrap_used, reason = "a failed test may panic")]
+
 mod attacks;
 mod documents;
 mod judges;
@@ -8,4 +10,3 @@ mod properties;
 mod speed;
 mod step;
 mod support;
-mod zz;

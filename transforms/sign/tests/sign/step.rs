@@ -104,14 +104,19 @@ async fn wrong_configurations_are_explained() {
     let folder = folder();
     let pem = |key: &str| json!({ "pem": { "key": key, "cert": "cert.pem" } });
     let p12 = json!({ "pkcs12": { "path": "key.pem", "password": "hunter2" } });
-    let cx = cx(folder.path(), &[("opi", pem("none.pem")), ("file", p12), ("odd", json!({ "hsm": {} }))]);
+    let number = json!({ "pkcs12": { "path": "key.pem", "password": 47_114_711 } });
+    let cx = cx(
+        folder.path(),
+        &[("opi", pem("none.pem")), ("file", p12), ("odd", json!({ "hsm": {} })), ("number", number)],
+    );
     let error = async |config: Value| open(config, &cx).await.err().unwrap();
     assert!(error(json!({ "key": "" })).await.contains("key: opi"));
     assert!(error(json!({ "key": "opi", "level": "b-lta" })).await.contains("expected `b-b`"));
     assert!(error(json!({ "key": "opi", "lvel": "b-b" })).await.contains("unknown field"));
-    assert!(error(json!({ "key": "opo" })).await.contains("known: file, odd, opi"));
+    assert!(error(json!({ "key": "opo" })).await.contains("known: file, number, odd, opi"));
     assert!(error(json!({ "key": "opi" })).await.contains("none.pem cannot be read"));
     assert!(error(json!({ "key": "odd" })).await.contains("expected `pem` or `pkcs12`"));
+    assert!(!error(json!({ "key": "number" })).await.contains("47114711"));
     let text = error(json!({ "key": "file" })).await;
     assert!(text.contains("PKCS#12") && !text.contains("hunter2"), "{text}");
 }

@@ -1,0 +1,381 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, params};
+use tokio::sync::oneshot;
+use tracing::{debug, warn};
+
+use super::alarm::AlarmKind;
+use super::epochs;
+use super::group::{Group, Trouble};
+use super::lock::FileLock;
+use super::places::{Head, row_id};
+use super::records::chain_at;
+use super::schema::PAGE_BYTES;
+use super::shared::{Room, Shared, closed};
+use super::view::{View, ViewError};
+use crate::{Commit, Error, Offset, Place};
+
+/// Commits in one transaction, at most.
+const GROUP_COMMITS_MAX: usize = 256;
+/// Bytes in one transaction, about; one larger commit goes alone.
+const GROUP_BYTES_MAX: usize = 8 << 20;
+/// Records that one transaction removes, at most: commits go in between.
+const TRIM_RECORDS_MAX: u64 = 1_000;
+/// SQLite's own limit of pages in a file.
+const PAGES_MAX: u64 = 0xffff_fffe;
+
+type Ack<T> = oneshot::Sender<Result<T, Error>>;
+
+/// Work in a transaction of its own. It may be called again after a rollback.
+pub(super) type Task = Box<dyn FnMut(&Connection) -> Result<(), ViewError> + Send>;
+
+/// What callers ask of the writer.
+pub(super) enum Job {
+    Commit(CommitJob),
+    Trim(TrimJob),
+    Task(TaskJob),
+}
+
+pub(super) struct CommitJob {
+    pub(super) commit: Commit,
+    pub(super) bytes: usize,
+    pub(super) ack: Ack<Vec<Offset>>,
+    pub(super) _room: Room,
+}
+
+/// Removes some records; the answer says whether there are more.
+pub(super) struct TrimJob {
+    pub(super) place: Place,
+    pub(super) before: Offset,
+    pub(super) ack: Ack<bool>,
+    pub(super) _room: Room,
+}
+
+pub(super) struct TaskJob {
+    pub(super) run: Task,
+    pub(super) ack: Ack<()>,
+    pub(super) _room: Room,
+}
+
+impl Job {
+    /// Tells the caller that it was not done, or that nobody knows.
+    fn refuse(self, error: Error) {
+        // a caller who gave up does not listen
+        let _gone = match self {
+            Self::Commit(job) => job.ack.send(Err(error)).is_err(),
+            Self::Trim(job) => job.ack.send(Err(error)).is_err(),
+            Self::Task(job) => job.ack.send(Err(error)).is_err(),
+        };
+    }
+}
+
+/// The thread that owns the write connection.
+pub(super) struct Writer {
+    conn: Connection,
+    shared: Arc<Shared>,
+    view: Option<Box<dyn View>>,
+    /// What is durable, by slot.
+    heads: Vec<Head>,
+    epoch_id: i64,
+    waiting: VecDeque<Job>,
+    retry: Retry,
+    /// The limit of size that SQLite has, in bytes.
+    bytes_max: Option<u64>,
+}
+
+/// When to try again after the disk was full.
+struct Retry {
+    first: Duration,
+    max: Duration,
+    next: Duration,
+    at: Option<Instant>,
+}
+
+impl Retry {
+    fn later(&mut self) {
+        self.at = Some(Instant::now() + self.next);
+        self.next = (self.next * 2).min(self.max);
+    }
+    fn over(&mut self) {
+        (self.at, self.next) = (None, self.first);
+    }
+}
+
+/// Whether the queue still has callers.
+#[derive(PartialEq, Eq)]
+enum Queue {
+    Open,
+    Closed,
+}
+
+impl Writer {
+    pub(super) fn new(
+        conn: Connection,
+        shared: Arc<Shared>,
+        heads: Vec<Head>,
+        epoch_id: i64,
+        (first, max): (Duration, Duration),
+    ) -> Self {
+        let retry = Retry { first, max: max.max(first), next: first, at: None };
+        Self { conn, shared, view: None, heads, epoch_id, waiting: VecDeque::new(), retry, bytes_max: None }
+    }
+
+    /// Lets a view make its tables.
+    pub(super) fn prepare(&mut self, mut view: Box<dyn View>) -> Result<(), Error> {
+        let failed = |e: ViewError| Error::Io(format!("a view cannot make its tables: {e}"));
+        let tx = self.conn.transaction().map_err(|e| failed(e.into()))?;
+        view.prepare(&tx).map_err(failed)?;
+        tx.commit().map_err(|e| failed(e.into()))?;
+        self.view = Some(view);
+        Ok(())
+    }
+
+    /// Works until all callers are gone, then ends the epoch. The lock is held until the connection is closed.
+    pub(super) fn run(mut self, queue: &Receiver<Job>, lock: FileLock) {
+        while self.fill(queue) == Queue::Open {
+            self.work();
+        }
+        self.retry.over();
+        while !self.waiting.is_empty() && self.retry.at.is_none() {
+            self.work();
+        }
+        self.waiting.drain(..).for_each(|job| job.refuse(closed()));
+        self.end();
+        drop(self);
+        drop(lock);
+    }
+
+    fn end(&mut self) {
+        if self.shared.check().is_ok() {
+            let ended = epochs::end(&self.conn, self.epoch_id);
+            let shrunk = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+            // nothing is lost: the next opening does the same work
+            debug!(?ended, ?shrunk, "the store is closed");
+        }
+        self.shared.end_with(closed());
+    }
+
+    /// Takes what waits in the queue. Blocks while there is nothing to do, or until it is time to try again.
+    fn fill(&mut self, queue: &Receiver<Job>) -> Queue {
+        loop {
+            let job = match self.retry.at {
+                Some(at) => queue.recv_timeout(at.saturating_duration_since(Instant::now())),
+                None if self.waiting.is_empty() => queue.recv().map_err(RecvTimeoutError::from),
+                None => queue.try_recv().map_err(|e| match e {
+                    TryRecvError::Empty => RecvTimeoutError::Timeout,
+                    TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+                }),
+            };
+            match job {
+                // with a full disk, what makes room goes first
+                Ok(job @ Job::Trim(_)) if self.retry.at.is_some() => {
+                    self.waiting.push_front(job);
+                    return Queue::Open;
+                }
+                Ok(job) => self.waiting.push_back(job),
+                Err(RecvTimeoutError::Timeout) => return Queue::Open,
+                Err(RecvTimeoutError::Disconnected) => return Queue::Closed,
+            }
+            if self.retry.at.is_none() && self.waiting.len() >= GROUP_COMMITS_MAX {
+                return Queue::Open;
+            }
+        }
+    }
+
+    /// Does the first job, or the first group of commits.
+    fn work(&mut self) {
+        let group = self.group_size();
+        let result = self.shared.check().map_err(Trouble::Fatal).and_then(|()| self.limit()).and_then(|()| {
+            match self.waiting.front_mut() {
+                None => Ok(()),
+                Some(Job::Commit(_)) => self.commit(group),
+                Some(Job::Trim(_)) => self.trim(),
+                Some(Job::Task(_)) => self.task(),
+            }
+        });
+        match result {
+            Ok(()) => self.went_well(),
+            Err(Trouble::Wait(kind, text)) => self.wait(kind, text),
+            Err(Trouble::Own(error)) => self.refuse_first(error),
+            Err(Trouble::Fatal(error)) => self.give_up(&error),
+        }
+    }
+
+    fn went_well(&mut self) {
+        if self.retry.at.is_some() {
+            self.shared.alarms.writes_again();
+            self.retry.over();
+        }
+    }
+
+    fn wait(&mut self, kind: AlarmKind, text: String) {
+        self.roll_back();
+        self.shared.alarms.raise(kind, text);
+        self.retry.later();
+    }
+
+    fn refuse_first(&mut self, error: Error) {
+        self.roll_back();
+        if let Some(job) = self.waiting.pop_front() {
+            job.refuse(error);
+        }
+    }
+
+    fn give_up(&mut self, error: &Error) {
+        self.roll_back();
+        self.shared.fail(error.clone());
+        self.retry.over();
+        self.waiting.drain(..).for_each(|job| job.refuse(error.clone()));
+    }
+
+    fn roll_back(&self) {
+        if !self.conn.is_autocommit()
+            && let Err(error) = self.conn.execute_batch("ROLLBACK")
+        {
+            warn!(%error, "a transaction could not be rolled back");
+        }
+    }
+
+    /// Tells SQLite the limit of size, if it changed.
+    fn limit(&mut self) -> Result<(), Trouble> {
+        let bytes_max = self.shared.bytes_max();
+        if bytes_max != self.bytes_max {
+            let pages = bytes_max.map_or(PAGES_MAX, |bytes| (bytes / PAGE_BYTES).clamp(1, PAGES_MAX));
+            let sql = format!("PRAGMA max_page_count = {pages}");
+            self.conn.query_row(&sql, [], |row| row.get::<_, i64>(0))?;
+            self.bytes_max = bytes_max;
+        }
+        Ok(())
+    }
+
+    /// How many of the first jobs are commits that fit into one transaction.
+    fn group_size(&self) -> usize {
+        let mut bytes = 0;
+        let fits = |job: &&Job| match job {
+            Job::Commit(job) => {
+                bytes += job.bytes;
+                bytes <= GROUP_BYTES_MAX
+            }
+            _ => false,
+        };
+        self.waiting.iter().take(GROUP_COMMITS_MAX).take_while(fits).count().max(1)
+    }
+
+    /// Commits the first jobs in one transaction. If one of them is at fault, again with each apart from the others.
+    fn commit(&mut self, count: usize) -> Result<(), Trouble> {
+        let (results, heads) = match self.transaction(count, false) {
+            Err(Trouble::Own(_)) => {
+                self.roll_back();
+                self.transaction(count, true)?
+            }
+            other => other?,
+        };
+        self.heads = heads;
+        let done = results.iter().flatten();
+        let (commits, records) = done.fold((0, 0), |(n, all), offsets| (n + 1, all + offsets.len() as u64));
+        self.shared.publish(&self.heads, commits, records);
+        for (job, result) in self.waiting.drain(..count).zip(results) {
+            if let Job::Commit(job) = job {
+                // a caller who gave up does not listen
+                let _gone = job.ack.send(result).is_err();
+            }
+        }
+        Ok(())
+    }
+
+    fn transaction(&mut self, count: usize, apart: bool) -> Result<(Vec<CommitResult>, Vec<Head>), Trouble> {
+        self.begin()?;
+        let mut group = Group::new(&self.conn, &self.shared.places, &self.heads)?;
+        let mut results = Vec::with_capacity(count);
+        for job in self.waiting.iter().take(count) {
+            let Job::Commit(CommitJob { commit, .. }) = job else { break };
+            let view = self.view.as_deref_mut();
+            results.push(match apart {
+                true => group.apply_apart(commit, view)?,
+                false => Ok(group.apply(commit, view)?),
+            });
+        }
+        let heads = group.finish()?;
+        self.end_transaction()?;
+        Ok((results, heads))
+    }
+
+    fn task(&mut self) -> Result<(), Trouble> {
+        self.begin()?;
+        if let Some(Job::Task(job)) = self.waiting.front_mut() {
+            (job.run)(&self.conn)?;
+        }
+        self.end_transaction()?;
+        if let Some(Job::Task(job)) = self.waiting.pop_front() {
+            let _gone = job.ack.send(Ok(())).is_err();
+        }
+        Ok(())
+    }
+
+    fn trim(&mut self) -> Result<(), Trouble> {
+        let Some(Job::Trim(TrimJob { place, before, .. })) = self.waiting.front() else { return Ok(()) };
+        let (place, before) = (*place, *before);
+        let slot = self.shared.places.slot(place).map_err(Trouble::Own)?;
+        let target = before.min(self.heads[slot].next);
+        let first = target.min(self.heads[slot].first + TRIM_RECORDS_MAX);
+        if first > self.heads[slot].first {
+            self.trim_to(place, slot, first)?;
+        }
+        if let Some(Job::Trim(job)) = self.waiting.pop_front() {
+            let _gone = job.ack.send(Ok(first < target)).is_err();
+        }
+        Ok(())
+    }
+
+    fn trim_to(&mut self, place: Place, slot: usize, first: Offset) -> Result<(), Trouble> {
+        let id = self.shared.places.id_at(slot);
+        self.begin()?;
+        let first_chain = chain_at(&self.conn, place, id, first - 1).map_err(Trouble::Own)?;
+        let (from, to) = (row_id(id, self.heads[slot].first), row_id(id, first));
+        self.conn.execute("DELETE FROM records WHERE id >= ?1 AND id < ?2", [from, to])?;
+        let update = "UPDATE heads SET first = ?2, first_chain = ?3 WHERE id = ?1";
+        self.conn.execute(update, params![id, first.cast_signed(), first_chain])?;
+        self.end_transaction()?;
+        (self.heads[slot].first, self.heads[slot].first_chain) = (first, first_chain);
+        Ok(())
+    }
+
+    /// Begins a transaction, and finds out whether the store is still ours.
+    fn begin(&self) -> Result<(), Trouble> {
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        match epochs::newest(&self.conn)? {
+            id if id == self.epoch_id => Ok(()),
+            _ => Err(Trouble::Fatal(Error::Fenced(format!(
+                "the store {} was opened by another process in spite of its lock; end one of the two",
+                self.shared.path.display()
+            )))),
+        }
+    }
+
+    fn end_transaction(&self) -> Result<(), Trouble> {
+        self.conn.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+}
+
+type CommitResult = Result<Vec<Offset>, Error>;
+
+impl Drop for Writer {
+    /// Also when a view panics: nobody waits for ever.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.fail(Error::Io("the writer of the store panicked: stop the hub and start it again".to_owned()));
+        }
+        self.shared.end_with(closed());
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("path", &self.shared.path).field("waiting", &self.waiting.len()).finish()
+    }
+}
