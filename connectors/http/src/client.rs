@@ -1,7 +1,6 @@
 //! Sending and asking over HTTP with everything bounded, for the sink and for service connectors.
 
 use std::error::Error;
-use std::fmt::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -148,8 +147,8 @@ async fn read(mut response: Response, bytes_max: usize) -> Reply {
 pub fn chain(error: &dyn Error) -> String {
     let (mut text, mut cause) = (error.to_string(), error.source());
     while let Some(next) = cause {
-        // Writing into a `String` cannot fail.
-        drop(write!(text, ": {next}"));
+        text.push_str(": ");
+        text.push_str(&next.to_string());
         cause = next.source();
     }
     text

@@ -43,9 +43,9 @@ impl Place {
     /// The partition that owns `key`, of `partitions`. The same on every implementation and for ever: FNV-1a, 64 bits.
     #[must_use]
     pub fn of_key(topic: Topic, key: &str, partitions: u16) -> Self {
-        let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        let hash = key
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
         let partition = u16::try_from(hash % u64::from(partitions.max(1))).unwrap_or_default();
         Self { topic, partition }
     }

@@ -161,7 +161,9 @@ fn is_name(sha256: &str) -> bool {
 
 fn check_size(bytes: usize) -> Result<(), Error> {
     match bytes > BLOB_BYTES_MAX {
-        true => Err(Error::TooLarge { key: format!("for the blob store (which has room for {BLOB_BYTES_MAX})"), bytes }),
+        true => {
+            Err(Error::TooLarge { key: format!("for the blob store (which has room for {BLOB_BYTES_MAX})"), bytes })
+        }
         false => Ok(()),
     }
 }
@@ -185,7 +187,10 @@ fn clean(tmp: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(tmp)? {
         let path = entry?.path();
         let is_free = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
-        if is_free && let Err(e) = fs::remove_file(&path) && e.kind() != ErrorKind::NotFound {
+        if is_free
+            && let Err(e) = fs::remove_file(&path)
+            && e.kind() != ErrorKind::NotFound
+        {
             return Err(e);
         }
     }

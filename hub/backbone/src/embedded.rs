@@ -23,7 +23,7 @@ mod writer;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
@@ -41,7 +41,7 @@ pub use view::{View, ViewError};
 
 use lock::FileLock;
 use readers::Readers;
-use shared::Shared;
+use shared::{Room, Shared};
 use writer::{CommitJob, Job, TaskJob, TrimJob, Writer};
 
 /// How to open the embedded store.
@@ -83,9 +83,13 @@ impl EmbeddedSettings {
 pub struct Embedded {
     shared: Arc<Shared>,
     readers: Arc<Readers>,
-    /// Callers hand over their jobs one by one, so that they keep their order. `None` once closed.
-    gate: tokio::sync::Mutex<Option<mpsc::SyncSender<Job>>>,
+    /// Callers wait here for room one by one, so that their commits keep their order.
+    gate: tokio::sync::Mutex<()>,
+    /// The way to the writer; `None` once closed.
+    jobs: Mutex<Option<mpsc::SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Freed after the writer has ended, and not before, even if it panics.
+    lock: Mutex<Option<FileLock>>,
 }
 
 impl Embedded {
@@ -105,13 +109,20 @@ impl Embedded {
         if let Some(view) = settings.view {
             writer.prepare(view)?;
         }
-        let (jobs, queue) = mpsc::sync_channel(shared::QUEUE_SLOTS);
+        let (jobs, queue) = mpsc::sync_channel(shared::QUEUE_SLOTS + shared::TRIM_SLOTS);
         let thread = std::thread::Builder::new()
             .name("backbone-writer".to_owned())
-            .spawn(move || writer.run(&queue, lock))
+            .spawn(move || writer.run(&queue))
             .map_err(|e| Error::Io(format!("the writer thread cannot be started: {e}")))?;
         let readers = Arc::new(Readers::new(Arc::clone(&shared)));
-        Ok(Self { shared, readers, gate: tokio::sync::Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
+        Ok(Self {
+            shared,
+            readers,
+            gate: tokio::sync::Mutex::default(),
+            jobs: Mutex::new(Some(jobs)),
+            thread: Mutex::new(Some(thread)),
+            lock: Mutex::new(Some(lock)),
+        })
     }
 
     /// The database file.
@@ -165,13 +176,13 @@ impl Embedded {
         let value = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&value);
         let run: writer::Task = Box::new(move |conn| {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(f(conn)?);
+            *lock(&slot) = Some(f(conn)?);
             Ok(())
         });
         let (ack, answer) = oneshot::channel();
         self.hand_over(0, |room| Job::Task(TaskJob { run, ack, _room: room })).await?;
         answer.await.unwrap_or_else(|_| Err(self.shared.failure()))?;
-        let value = value.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let value = lock(&value).take();
         value.ok_or_else(|| self.shared.failure())
     }
 
@@ -187,13 +198,17 @@ impl Embedded {
     /// Finishes what is queued, writes the log into the main file, ends the epoch and frees the lock. Every later call gets
     /// [`Error::Io`]. Calling it again does nothing.
     pub async fn close(&self) {
-        drop(self.gate.lock().await.take());
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
+        drop(lock(&self.jobs).take());
+        let (thread, file_lock) = (lock(&self.thread).take(), lock(&self.lock).take());
+        let readers = Arc::clone(&self.readers);
+        let end = move || {
             // the writer's panic was already reported to every caller
-            drop(tokio::task::spawn_blocking(move || thread.join().is_ok()).await);
-        }
-        self.readers.close();
+            let _panicked = thread.is_some_and(|thread| thread.join().is_err());
+            readers.close();
+            drop(file_lock);
+        };
+        // runs to its end even if the caller gives up
+        drop(tokio::task::spawn_blocking(end).await);
     }
 
     fn place(&self, place: Place) -> Result<i64, Error> {
@@ -202,18 +217,30 @@ impl Embedded {
     }
 
     /// Waits for room in the queue and hands over a job. Whoever comes first is first.
-    async fn hand_over(&self, bytes: usize, job: impl FnOnce(shared::Room) -> Job) -> Result<(), Error> {
-        let gate = self.gate.lock().await;
-        let jobs = gate.as_ref().ok_or_else(|| self.shared.failure())?;
+    async fn hand_over(&self, bytes: usize, job: impl FnOnce(Room) -> Job) -> Result<(), Error> {
+        self.shared.check()?;
+        let _order = self.gate.lock().await;
         let room = self.shared.room(bytes).await;
-        jobs.try_send(job(room)).map_err(|_| self.shared.failure())
+        self.send(job(room))
     }
 
+    fn send(&self, job: Job) -> Result<(), Error> {
+        let sent = lock(&self.jobs).as_ref().is_some_and(|jobs| jobs.try_send(job).is_ok());
+        if sent { Ok(()) } else { Err(self.shared.failure()) }
+    }
+
+    /// Trims a part, and says whether there is more. It passes by the commits that wait: with a full disk, it makes room.
     async fn trim_some(&self, place: Place, before: Offset) -> Result<bool, Error> {
+        self.shared.check()?;
         let (ack, answer) = oneshot::channel();
-        self.hand_over(0, |room| Job::Trim(TrimJob { place, before, ack, _room: room })).await?;
+        let room = self.shared.trim_room().await;
+        self.send(Job::Trim(TrimJob { place, before, ack, _room: room }))?;
         answer.await.unwrap_or_else(|_| Err(self.shared.failure()))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]
@@ -292,12 +319,12 @@ impl Backbone for Embedded {
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        drop(self.gate.get_mut().take());
-        self.readers.close();
-        if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+        drop(lock(&self.jobs).take());
+        if let Some(thread) = lock(&self.thread).take() {
             // a panic of the writer was already reported to every caller
             drop(thread.join());
         }
+        self.readers.close();
     }
 }
 

@@ -161,7 +161,7 @@ fn names(report: &mut Report<'_>, node: Option<&Node>, known: &BTreeSet<String>)
     let mut out = BTreeSet::new();
     for item in items {
         match item.text() {
-            Some(name) if known.contains(name) => drop(out.insert(name.to_string())),
+            Some(name) if known.contains(name) => { let _ = out.insert(name.to_string()); }
             Some(name) => {
                 let hint = nearest::hint(name, "states", known.iter().map(String::as_str));
                 report.error(item.span, "unknown-state", format!("there is no state `{name}`")).hint(hint);

@@ -34,7 +34,8 @@ impl CaseWorker {
             None => self.begin(batch, &event),
         };
         if let What::State { to, from, moved, note } = &mut event.what {
-            let judged = self.shared.cases.judge(&event.case.kind, Some(&state), to);
+            let before = Some(state.as_str()).filter(|state| !state.is_empty());
+            let judged = self.shared.cases.judge(&event.case.kind, before, to);
             from.clone_from(&state);
             *moved = judged == Judged::Moved;
             *note = note_of(&judged, &event.case.kind);
@@ -46,9 +47,10 @@ impl CaseWorker {
         Ok(())
     }
 
-    /// A case begins in its kind's initial state.
+    /// A case begins in its kind's initial state, if there is one way to begin.
     fn begin(&self, batch: &mut Batch<'_>, event: &Event) -> String {
-        let initial = self.shared.cases.initial(&event.case.kind).unwrap_or_default().to_string();
+        let initial = self.shared.cases.kind(&event.case.kind).map(|kind| &kind.initial);
+        let initial = initial.filter(|all| all.len() == 1).and_then(|all| all.first().cloned()).unwrap_or_default();
         batch.put(self.place, "state", &event.case.id, &initial);
         if !initial.is_empty() {
             let what = What::State { to: initial.clone(), from: String::new(), moved: true, note: String::new() };

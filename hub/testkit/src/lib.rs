@@ -6,15 +6,18 @@
 //! - [`ManualClock`]: time stands still until [`ManualClock::advance`]; [`ManualClock::run`] turns it to the next alarm.
 //! - [`FaultProxy`]: a TCP proxy on a free port that cuts or stalls a connection after so many bytes.
 //! - [`source_contract`], [`check_outcome`], [`cut_everywhere`]: the contracts.
+//! - [`certificates`]: an authority, a server and clients, as PEM files.
 //! - [`bench`]: an [`hub_core::plugin::OpenCx`], an attempt and an outgoing message for a test.
 
 pub mod bench;
 
+mod certificates;
 mod clock;
 mod proxy;
 mod sink_contract;
 mod source_contract;
 
+pub use certificates::certificates;
 pub use clock::ManualClock;
 pub use proxy::{FaultProxy, Limit};
 pub use sink_contract::{Observed, SinkBench, check_outcome, cut_everywhere};

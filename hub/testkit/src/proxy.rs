@@ -1,5 +1,6 @@
 //! A network that fails where it is told to.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// What happens to a connection, counted in bytes of one direction. Holds for connections made after it was set.
@@ -18,7 +20,7 @@ pub enum Limit {
     None,
     /// After this many bytes from client to server the connection is cut on both sides; the rest is never delivered.
     CutToServer(usize),
-    /// After this many bytes from server to client the connection is cut on both sides.
+    /// After this many bytes from server to client the connection is cut on both sides; 0: when the answer begins.
     CutToClient(usize),
     /// After this many bytes from server to client nothing comes any more, but the connection stays open.
     StallToClient(usize),
@@ -39,6 +41,7 @@ struct State {
     connections: AtomicUsize,
     to_server: AtomicUsize,
     to_client: AtomicUsize,
+    open: watch::Sender<usize>,
 }
 
 impl FaultProxy {
@@ -51,7 +54,8 @@ impl FaultProxy {
         let address = listener.local_addr()?;
         let zero = || AtomicUsize::new(0);
         let (limit, connections) = (Mutex::default(), zero());
-        let state = Arc::new(State { upstream, limit, connections, to_server: zero(), to_client: zero() });
+        let open = watch::channel(0).0;
+        let state = Arc::new(State { upstream, limit, connections, to_server: zero(), to_client: zero(), open });
         let accept = tokio::spawn(accept(listener, state.clone()));
         Ok(Self { address, state, accept })
     }
@@ -82,6 +86,11 @@ impl FaultProxy {
         self.state.to_client.load(Ordering::SeqCst)
     }
 
+    /// Completes when no connection is open on the server's side: whatever reached the server has been handled.
+    pub async fn idle(&self) {
+        drop(self.state.open.subscribe().wait_for(|open| *open == 0).await);
+    }
+
     /// Connections since [`FaultProxy::limit`].
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -102,8 +111,12 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
         let Ok((client, _)) = listener.accept().await else { continue };
         let limit = *state.limit.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = state.connections.fetch_add(1, Ordering::SeqCst);
+        state.open.send_modify(|open| *open += 1);
         let state = state.clone();
-        let _ = connections.spawn(async move { connection(client, &state, limit).await });
+        let _ = connections.spawn(async move {
+            drop(connection(client, &state, limit).await);
+            state.open.send_modify(|open| *open -= 1);
+        });
     }
 }
 
@@ -111,25 +124,29 @@ async fn connection(client: TcpStream, state: &State, limit: Limit) -> io::Resul
     let server = TcpStream::connect(state.upstream).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
-    let max_to_server = if let Limit::CutToServer(max) = limit { max } else { usize::MAX };
-    let (max_to_client, stalls) = match limit {
-        Limit::CutToClient(max) => (max, false),
-        Limit::StallToClient(max) => (max, true),
-        _ => (usize::MAX, false),
-    };
-    let up = pump(from_client, to_server, max_to_server, &state.to_server, false);
-    let down = pump(from_server, to_client, max_to_client, &state.to_client, stalls);
-    // A cut ends both directions at once; an orderly end of one lets the other finish.
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let up = pump(&mut from_client, &mut to_server, Gate::to_server(limit), &state.to_server);
+    let down = pump(&mut from_server, &mut to_client, Gate::to_client(limit), &state.to_client);
+    both(up, down).await;
+    // The client sees the end first; then the server does, and what it still says is heard by nobody.
+    drop((from_client, to_client));
+    drop(to_server.shutdown().await);
+    drop(tokio::io::copy(&mut from_server, &mut tokio::io::sink()).await);
+    Ok(())
+}
+
+/// Runs both directions: a cut ends both, and so does the end of the answers; the end of the requests does not.
+async fn both(up: impl Future<Output = io::Result<Ended>>, down: impl Future<Output = io::Result<Ended>>) {
     tokio::pin!(up, down);
     let mut up_open = true;
-    loop {
+    while up_open {
         tokio::select! {
-            ended = &mut up, if up_open => match ended? { Ended::Cut => return Ok(()), Ended::Orderly => up_open = false },
-            ended = &mut down => { ended?; return Ok(()) },
+            ended = &mut up => match ended { Ok(Ended::Orderly) => up_open = false, _ => return },
+            _ = &mut down => return,
         }
     }
+    drop(down.await);
 }
 
 enum Ended {
@@ -137,30 +154,48 @@ enum Ended {
     Orderly,
 }
 
-async fn pump(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    max: usize,
-    count: &AtomicUsize,
+/// What passes in one direction.
+#[derive(Clone, Copy)]
+struct Gate {
+    bytes_max: usize,
     stalls: bool,
-) -> io::Result<Ended> {
+}
+
+impl Gate {
+    const OPEN: Self = Self { bytes_max: usize::MAX, stalls: false };
+
+    fn to_server(limit: Limit) -> Self {
+        if let Limit::CutToServer(bytes_max) = limit { Self { bytes_max, stalls: false } } else { Self::OPEN }
+    }
+
+    fn to_client(limit: Limit) -> Self {
+        match limit {
+            Limit::CutToClient(bytes_max) => Self { bytes_max, stalls: false },
+            Limit::StallToClient(bytes_max) => Self { bytes_max, stalls: true },
+            Limit::None | Limit::CutToServer(_) => Self::OPEN,
+        }
+    }
+}
+
+/// Passes bytes on until the byte after the last allowed one arrives.
+async fn pump(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, gate: Gate, count: &AtomicUsize) -> io::Result<Ended> {
     let (mut buffer, mut passed) = (vec![0u8; 16 * 1024], 0usize);
     loop {
-        if passed >= max {
-            if stalls {
-                std::future::pending::<()>().await;
-            }
-            return Ok(Ended::Cut);
-        }
-        let room = buffer.len().min(max - passed);
-        let read = from.read(&mut buffer[..room]).await?;
+        let read = from.read(&mut buffer).await?;
         if read == 0 {
             to.shutdown().await?;
             return Ok(Ended::Orderly);
         }
-        to.write_all(&buffer[..read]).await?;
-        passed += read;
-        let _ = count.fetch_add(read, Ordering::SeqCst);
+        let allowed = read.min(gate.bytes_max - passed);
+        to.write_all(&buffer[..allowed]).await?;
+        passed += allowed;
+        let _ = count.fetch_add(allowed, Ordering::SeqCst);
+        if allowed < read && gate.stalls {
+            std::future::pending::<()>().await;
+        }
+        if allowed < read {
+            return Ok(Ended::Cut);
+        }
     }
 }
 

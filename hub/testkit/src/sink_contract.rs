@@ -19,7 +19,7 @@ pub trait SinkBench: Send + Sync {
     fn outgoing(&self) -> Outgoing;
     /// A fresh attempt.
     fn attempt(&self) -> Attempt;
-    /// How many messages the receiver has taken so far, by its own account and after everything that arrived is handled.
+    /// How many messages the receiver has taken so far, by its own account. Asked when no connection is open.
     async fn taken(&self) -> usize;
 }
 
@@ -79,6 +79,8 @@ async fn send(bench: &dyn SinkBench, proxy: &FaultProxy, limit: Limit, observed:
     let sink = bench.sink(proxy.address()).await;
     let (before, attempt) = (bench.taken().await, bench.attempt());
     let outcome = sink.send(&bench.outgoing(), &attempt).await;
+    drop(sink);
+    proxy.idle().await;
     let taken = bench.taken().await - before;
     assert!(taken <= 1, "{limit:?}: one attempt was taken {taken} times");
     check_outcome(&outcome, &attempt, taken == 1, &format!("{limit:?}"));

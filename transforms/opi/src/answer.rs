@@ -5,10 +5,10 @@ mod tree;
 
 use hub_core::Problem;
 use jiff::civil::{Date, DateTime};
-use jiff::tz::Offset;
 use rust_decimal::Decimal;
 use transform_xml::{Encodings, Limits};
 
+use crate::codes::is_digits;
 use crate::order::fields::read_date;
 use crate::words::{Tipo, Word};
 use tree::Node;
@@ -122,7 +122,8 @@ impl TipoRisposta {
 /// `xml.*` if it is not XML within limits; `opi.risposta` with the element's path if something needed is missing, doubled or
 /// malformed, or the root is none of the four.
 pub fn read_answer(xml: &[u8]) -> Result<Risposta, Vec<Problem>> {
-    let limits = Limits { bytes_max: ANSWER_BYTES_MAX, depth_max: DEPTH_MAX, encodings: Encodings::Legacy, ..Limits::default() };
+    let limits =
+        Limits { bytes_max: ANSWER_BYTES_MAX, depth_max: DEPTH_MAX, encodings: Encodings::Legacy, ..Limits::default() };
     let text = transform_xml::read(xml, &limits).map_err(|problem| vec![problem])?;
     let root = tree::parse(&text).map_err(|problem| vec![problem])?;
     interpret(&root).map_err(|problem| vec![problem])
@@ -240,22 +241,16 @@ fn time(node: &Node) -> Result<String, Problem> {
 
 fn is_time(text: &str) -> bool {
     let Some((day, rest)) = text.split_once('T') else { return false };
-    let local = rest.strip_suffix('Z').unwrap_or_else(|| rest.split(['+', '-']).next().unwrap_or_default());
-    let zone = &rest[local.len()..];
-    let zoned = matches!(zone, "" | "Z") || zone.len() == 6 && zone.parse::<ZoneOffset>().is_ok();
-    zoned && local.len() >= 8 && read_date(day).is_some() && format!("{day}T{local}").parse::<DateTime>().is_ok()
+    let end = rest.find(['Z', '+', '-']).unwrap_or(rest.len());
+    let (clock, zone) = rest.split_at(end);
+    // jiff would also take `11` and `1100` for a time of day.
+    let clock_good = clock.len() >= 8 && format!("{day}T{clock}").parse::<DateTime>().is_ok();
+    clock_good && read_date(day).is_some() && (matches!(zone, "" | "Z") || is_offset(zone))
 }
 
-/// `+01:00`, checked by what jiff takes as an offset.
-struct ZoneOffset;
-
-impl std::str::FromStr for ZoneOffset {
-    type Err = ();
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let sign = if text.starts_with('-') { -1 } else { 1 };
-        let (hours, minutes) = text.get(1..).and_then(|t| t.split_once(':')).ok_or(())?;
-        let hours = hours.parse::<i32>().ok().filter(|h| (0..=14).contains(h)).ok_or(())?;
-        let minutes = minutes.parse::<i32>().ok().filter(|m| (0..60).contains(m)).ok_or(())?;
-        Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).map(|_| Self).map_err(|_| ())
-    }
+/// `+01:00`: at most 14 hours, as the schema's type has it.
+fn is_offset(zone: &str) -> bool {
+    let two = |digits: Option<&str>| digits.filter(|d| is_digits(d, 2..=2)).and_then(|d| d.parse::<u8>().ok());
+    let colon = zone.len() == 6 && zone.as_bytes()[3] == b':';
+    colon && two(zone.get(1..3)).is_some_and(|h| h <= 14) && two(zone.get(4..6)).is_some_and(|m| m < 60)
 }

@@ -2,11 +2,48 @@
 
 /// Length of an IBAN in each country of the SEPA area.
 const SEPA_IBAN_LENGTHS: [(&str, usize); 42] = [
-    ("AD", 24), ("AL", 28), ("AT", 20), ("BE", 16), ("BG", 22), ("CH", 21), ("CY", 28), ("CZ", 24), ("DE", 22), ("DK", 18),
-    ("EE", 20), ("ES", 24), ("FI", 18), ("FR", 27), ("GB", 22), ("GI", 23), ("GR", 27), ("HR", 21), ("HU", 28), ("IE", 22),
-    ("IS", 26), ("IT", 27), ("LI", 21), ("LT", 20), ("LU", 20), ("LV", 21), ("MC", 27), ("MD", 24), ("ME", 22), ("MK", 19),
-    ("MT", 31), ("NL", 18), ("NO", 15), ("PL", 28), ("PT", 25), ("RO", 24), ("RS", 22), ("SE", 24), ("SI", 19), ("SK", 24),
-    ("SM", 27), ("VA", 22),
+    ("AD", 24),
+    ("AL", 28),
+    ("AT", 20),
+    ("BE", 16),
+    ("BG", 22),
+    ("CH", 21),
+    ("CY", 28),
+    ("CZ", 24),
+    ("DE", 22),
+    ("DK", 18),
+    ("EE", 20),
+    ("ES", 24),
+    ("FI", 18),
+    ("FR", 27),
+    ("GB", 22),
+    ("GI", 23),
+    ("GR", 27),
+    ("HR", 21),
+    ("HU", 28),
+    ("IE", 22),
+    ("IS", 26),
+    ("IT", 27),
+    ("LI", 21),
+    ("LT", 20),
+    ("LU", 20),
+    ("LV", 21),
+    ("MC", 27),
+    ("MD", 24),
+    ("ME", 22),
+    ("MK", 19),
+    ("MT", 31),
+    ("NL", 18),
+    ("NO", 15),
+    ("PL", 28),
+    ("PT", 25),
+    ("RO", 24),
+    ("RS", 22),
+    ("SE", 24),
+    ("SI", 19),
+    ("SK", 24),
+    ("SM", 27),
+    ("VA", 22),
 ];
 
 /// What is wrong with an IBAN, if anything: form, length of its country, check digits (ISO 13616, ISO 7064 mod 97-10).
@@ -15,7 +52,8 @@ pub(crate) fn iban_fault(iban: &str) -> Option<String> {
         return Some("has other characters than A-Z and 0-9; write it without blanks, in capitals".into());
     }
     let bytes = iban.as_bytes();
-    let form = bytes.len() >= 9 && bytes[..2].iter().all(u8::is_ascii_uppercase) && bytes[2..4].iter().all(u8::is_ascii_digit);
+    let form =
+        bytes.len() >= 9 && bytes[..2].iter().all(u8::is_ascii_uppercase) && bytes[2..4].iter().all(u8::is_ascii_digit);
     if !form {
         return Some("does not begin with a country, two check digits and an account".into());
     }
@@ -32,7 +70,8 @@ pub(crate) fn iban_fault(iban: &str) -> Option<String> {
 }
 
 fn italian_account(bban: &[u8]) -> bool {
-    bban.first().is_some_and(u8::is_ascii_uppercase) && bban.get(1..11).is_some_and(|s| s.iter().all(u8::is_ascii_digit))
+    bban.first().is_some_and(u8::is_ascii_uppercase)
+        && bban.get(1..11).is_some_and(|s| s.iter().all(u8::is_ascii_digit))
 }
 
 fn sepa_length(iban: &str) -> Option<usize> {
@@ -103,7 +142,12 @@ mod tests {
 
     #[test]
     fn published_ibans_are_good() {
-        for iban in ["IT60X0542811101000000123456", "DE89370400440532013000", "FR1420041010050500013M02606", "SM86U0322509800000000270100"] {
+        for iban in [
+            "IT60X0542811101000000123456",
+            "DE89370400440532013000",
+            "FR1420041010050500013M02606",
+            "SM86U0322509800000000270100",
+        ] {
             assert_eq!(iban_fault(iban), None, "{iban}");
         }
         assert!(is_sepa("SM86U0322509800000000270100") && !is_sepa("US64SVBKUS6S3300958879"));

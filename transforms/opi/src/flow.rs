@@ -70,7 +70,8 @@ pub fn build(orders: &[Ordine], ente: &Ente, id: &str, created_at: Timestamp) ->
     let bytes = w.finish();
     if bytes.len() > FLOW_BYTES_MAX {
         let (is, count) = (bytes.len(), orders.len());
-        let detail = format!("flow {id} has {is} bytes with {count} orders, at most {FLOW_BYTES_MAX} are allowed; split it");
+        let detail =
+            format!("flow {id} has {is} bytes with {count} orders, at most {FLOW_BYTES_MAX} are allowed; split it");
         return Err(Problem::at("opi.dimensione", "", detail));
     }
     Ok(bytes)
@@ -114,9 +115,9 @@ fn budget(w: &mut Writer, lines: &[Bilancio]) {
             w.text("codifica_bilancio", &line.codifica.to_string());
             w.opt_text("descrizione_codifica", line.descrizione.as_deref());
             w.text("gestione", line.gestione.text());
-            w.opt_number("anno_residuo", line.anno_residuo);
-            w.opt_number("numero_articolo", line.numero_articolo);
-            w.opt_number("voce_economica", line.voce_economica);
+            w.opt_value("anno_residuo", line.anno_residuo);
+            w.opt_value("numero_articolo", line.numero_articolo);
+            w.opt_value("voce_economica", line.voce_economica);
             w.amount("importo_bilancio", line.importo);
         });
     }

@@ -27,8 +27,8 @@ pub use answer::{ANSWER_BYTES_MAX, Errore, Esito, Risposta, TipoRisposta, read_a
 pub use entity::Ente;
 pub use flow::{FLOW_BYTES_MAX, build, flow_id};
 pub use order::{
-    Anagrafica, Analogica, Arconet, AvvisoPagoPa, Beneficiario, Bilancio, Bollo, Classificazione, Cofog, Contenuto, Debito,
-    Documento, Fattura, Mandato, MandatoAssociato, Ordine, Parte, Ritenuta, Sospeso, Spese, Versante,
+    Anagrafica, Analogica, Arconet, AvvisoPagoPa, Beneficiario, Bilancio, Bollo, Classificazione, Cofog, Contenuto,
+    Debito, Documento, Fattura, Mandato, MandatoAssociato, Ordine, Parte, Ritenuta, Sospeso, Spese, Versante,
 };
 pub use rules::{Context, ORDERS_MAX, check};
 

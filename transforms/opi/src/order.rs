@@ -15,8 +15,8 @@ use rust_decimal::Decimal;
 
 use crate::words::{
     BolloEntrata, BolloUscita, ContabilitaRicevente, Destinazione, EsclusioneCig, Gestione, Lingua, MotivoScadenza,
-    NaturaSpesa, NotaDiCredito, Postalizzazione, Ricorrenza, SoggettoSpese, Tipo, TipoAnalogico, TipoDebito, TipoEntrata,
-    TipoOperazione, TipoPagamento, TipoRiscossione, Word,
+    NaturaSpesa, NotaDiCredito, Postalizzazione, Ricorrenza, SoggettoSpese, Tipo, TipoAnalogico, TipoDebito,
+    TipoEntrata, TipoOperazione, TipoPagamento, TipoRiscossione, Word,
 };
 
 /// A payment order (mandato) or a collection order (reversale).

@@ -48,9 +48,8 @@ use crate::words::Word;
 pub const ORDERS_MAX: usize = 500;
 
 /// Codes of the rules that combine fields: they say nothing about an order some of whose fields could not be read.
-const DERIVED: [&str; 6] = [
-    "opi.importo-ordine", "opi.importo-parte", "opi.importo-fatture", "opi.arconet", "opi.sospesi", "opi.ritenute",
-];
+const DERIVED: [&str; 6] =
+    ["opi.importo-ordine", "opi.importo-parte", "opi.importo-fatture", "opi.arconet", "opi.sospesi", "opi.ritenute"];
 
 /// What an order is judged against.
 #[derive(Clone, Copy, Debug)]
@@ -144,11 +143,13 @@ fn flow_rules(orders: &[Ordine], problems: &mut Vec<Problem>) {
     let mut seen = BTreeSet::new();
     for (at, order) in orders.iter().enumerate() {
         if (&order.ente, order.esercizio) != (&first.ente, first.esercizio) {
-            let detail = format!("{order}: body and year differ from the first order's ({first}); send it in another flow");
+            let detail =
+                format!("{order}: body and year differ from the first order's ({first}); send it in another flow");
             problems.push(Problem::at("opi.flusso", format!("/{at}"), detail));
         }
         if !seen.insert((order.tipo().text(), order.numero)) {
-            let detail = format!("{order}: this number stands twice in the list; a flow takes it once, send the other later");
+            let detail =
+                format!("{order}: this number stands twice in the list; a flow takes it once, send the other later");
             problems.push(Problem::at("opi.numero-duplicato", format!("/{at}/numero"), detail));
         }
     }

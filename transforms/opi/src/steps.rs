@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hub_core::plugin::{ConfigError, OpenCx, OpenError, StepConfig};
-use hub_core::{Applied, Body, Bytesize, Message, Problem, Scope, Step, StepError, Value, header, read_json, sha256_hex};
+use hub_core::{
+    Applied, Body, Bytesize, Message, Problem, Scope, Step, StepError, Value, header, read_json, sha256_hex,
+};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -114,7 +116,8 @@ impl Step for Build {
 #[async_trait]
 impl Step for Read {
     async fn apply(&self, message: Message, _: &Scope<'_>) -> Result<Applied, StepError> {
-        let answer = read_answer(&message.body.bytes).map_err(|problems| StepError::Invalid(from(problems, &message)))?;
+        let answer =
+            read_answer(&message.body.bytes).map_err(|problems| StepError::Invalid(from(problems, &message)))?;
         Ok(Applied { message, result: answer.to_json() })
     }
 }

@@ -16,7 +16,28 @@ pub(crate) fn parse<'a>(text: &'a Normal<'_>, limits: &Limits) -> Result<Documen
     let parser = uppsala::Parser::new().with_max_depth(depth).with_forbid_dtd(true).with_max_entity_expansion(0);
     let malformed =
         |e: &dyn std::fmt::Display| Problem::at("xml.malformed", "", format!("document is not well-formed XML: {e}"));
-    parser.parse(text.as_str()).map_err(|e| malformed(&e))
+    let document = parser.parse(text.as_str()).map_err(|e| malformed(&e))?;
+    affordable(&document)?;
+    Ok(document)
+}
+
+/// Namespaces in scope, summed over all elements. The canonicaliser copies them for each element: this many take about a
+/// second.
+const NAMESPACE_COPIES_MAX: usize = 4_000_000;
+
+/// Refuses a document whose canonical form is out of proportion to its size.
+fn affordable(document: &Document<'_>) -> Result<(), Problem> {
+    let (mut copies, mut waiting) = (0usize, vec![(document.root(), 0usize)]);
+    while let Some((node, inherited)) = waiting.pop() {
+        let own = document.element(node).map_or(0, |element| element.namespace_declarations.len());
+        copies += inherited + own;
+        if copies > NAMESPACE_COPIES_MAX {
+            return Err(Problem::at("xml.namespaces", "", "document has too many elements with too many namespaces"));
+        }
+        let children = document.children_iter(node).filter(|child| document.element(*child).is_some());
+        waiting.extend(children.map(|child| (child, inherited + own)));
+    }
+    Ok(())
 }
 
 /// A canonicalisation that the profile allows; none of them keeps comments.
@@ -160,6 +181,15 @@ mod tests {
         let based = "<r xml:base='urn:b'><x/></r>";
         assert_eq!(inner(based, Form::Inclusive).unwrap(), r#"<x xml:base="urn:b"></x>"#);
         assert_eq!(inner(based, Form::Inclusive11).unwrap_err().code, "xml.canonical");
+    }
+
+    #[test]
+    fn documents_that_cost_too_much_are_refused() {
+        let namespaces: String = (0..32).map(|i| format!(" xmlns:p{i}='urn:p{i}'")).collect();
+        let wide = |n: usize| format!("<r{namespaces}>{}</r>", "<a/>".repeat(n));
+        let code = |xml: &str| parse(&Normal::of(xml), &Limits::default()).map(drop).map_err(|p| p.code);
+        assert_eq!(code(&wide(100_000)), Ok(()));
+        assert_eq!(code(&wide(200_000)), Err("xml.namespaces".into()));
     }
 
     #[test]

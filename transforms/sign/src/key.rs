@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use hub_core::Cause;
 
 pub use certificate::Certificate;
-pub use demo::{DemoKind, demo_key};
+pub use demo::{DemoKind, demo_key, demo_key_of};
 pub use local::LocalKey;
 pub use settings::KeySettings;
 

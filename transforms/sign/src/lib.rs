@@ -20,6 +20,7 @@ mod step;
 
 use hub_core::plugin::{Plugin, StepDef};
 
+pub use key::demo_key;
 pub use step::SignXades;
 
 /// What this crate adds to the hub.

@@ -18,14 +18,17 @@ pub struct Limits {
     pub depth_max: usize,
     /// Attributes (namespace declarations included) of one element.
     pub attributes_max: usize,
+    /// Namespace declarations that hold at one element, its ancestors' included. Canonical XML and schema validation copy
+    /// them for each element, so that a few thousand of them make a small document expensive.
+    pub namespaces_max: usize,
     /// Encodings that are accepted.
     pub encodings: Encodings,
 }
 
 impl Default for Limits {
-    /// 5 MiB, 128 levels, 128 attributes, UTF-8.
+    /// 5 MiB, 128 levels, 128 attributes, 32 namespaces, UTF-8.
     fn default() -> Self {
-        Self { bytes_max: 5 << 20, depth_max: 128, attributes_max: 128, encodings: Encodings::Utf8 }
+        Self { bytes_max: 5 << 20, depth_max: 128, attributes_max: 128, namespaces_max: 32, encodings: Encodings::Utf8 }
     }
 }
 
@@ -39,13 +42,13 @@ impl Limits {
 
 /// Reads a document within limits and returns its text: UTF-8, without byte order mark.
 ///
-/// Refused here, before a parser builds anything: a document that is too large, too deep or has too many attributes; any
+/// Refused here, before a parser builds anything: a document that is too large, too deep or has too many attributes or namespaces; any
 /// DOCTYPE (and with it every entity but the five of XML); another encoding than those accepted; XML 1.1; text, or a
 /// second element, beside the root; unbalanced tags. The check is streaming and uses no stack per level. It is not a full
 /// well-formedness check: names, namespaces and character ranges are the parser's business.
 ///
 /// # Errors
-/// One problem: code `xml.size`, `xml.encoding`, `xml.version`, `xml.doctype`, `xml.depth`, `xml.attributes`, `xml.entity`
+/// One problem: code `xml.size`, `xml.encoding`, `xml.version`, `xml.doctype`, `xml.depth`, `xml.attributes`, `xml.namespaces`, `xml.entity`
 /// or `xml.malformed`; the detail names line and column.
 pub fn read<'a>(xml: &'a [u8], limits: &Limits) -> Result<Cow<'a, str>, Problem> {
     if xml.len() > limits.bytes_max {
@@ -53,7 +56,7 @@ pub fn read<'a>(xml: &'a [u8], limits: &Limits) -> Result<Cow<'a, str>, Problem>
         return Err(Problem::at("xml.size", "", detail));
     }
     let text = decode(xml, limits.encodings)?;
-    Scan { text: &text, limits, depth: 0, roots: 0 }.run()?;
+    Scan { text: &text, limits, open: Vec::new(), roots: 0 }.run()?;
     Ok(text)
 }
 
@@ -61,7 +64,8 @@ pub fn read<'a>(xml: &'a [u8], limits: &Limits) -> Result<Cow<'a, str>, Problem>
 struct Scan<'a> {
     text: &'a str,
     limits: &'a Limits,
-    depth: usize,
+    /// For each open element, the namespace declarations that hold in it.
+    open: Vec<usize>,
     roots: usize,
 }
 
@@ -76,7 +80,7 @@ impl Scan<'_> {
                 event => self.event(at, &event)?,
             }
         }
-        match (self.roots, self.depth) {
+        match (self.roots, self.open.len()) {
             (0, _) => Err(self.malformed(self.text.len(), "there is no root element")),
             (_, 0) => Ok(()),
             _ => Err(self.malformed(self.text.len(), "the document ends inside an element")),
@@ -86,19 +90,21 @@ impl Scan<'_> {
     fn event(&mut self, at: usize, event: &Event<'_>) -> Result<(), Problem> {
         match event {
             Event::Start(start) => {
-                self.element(at, start)?;
-                self.depth += 1;
+                let namespaces = self.element(at, start)?;
+                self.open.push(namespaces);
                 Ok(())
             }
-            Event::Empty(start) => self.element(at, start),
+            Event::Empty(start) => self.element(at, start).map(drop),
             Event::End(_) => {
-                self.depth = self.depth.saturating_sub(1);
+                let _ = self.open.pop();
                 Ok(())
             }
-            Event::Text(text) if self.depth == 0 && !text.bytes().all(|b| b.is_ascii_whitespace()) => {
+            Event::Text(text) if self.open.is_empty() && !text.bytes().all(|b| b.is_ascii_whitespace()) => {
                 Err(self.malformed(at, "there is text outside the root element"))
             }
-            Event::CData(_) if self.depth == 0 => Err(self.malformed(at, "there is text outside the root element")),
+            Event::CData(_) if self.open.is_empty() => {
+                Err(self.malformed(at, "there is text outside the root element"))
+            }
             Event::GeneralRef(reference) => self.reference(at, reference),
             Event::DocType(_) => Err(self.problem("xml.doctype", at, "a DOCTYPE is not accepted; remove it")),
             Event::Decl(declaration) => match declaration.version() {
@@ -109,36 +115,45 @@ impl Scan<'_> {
         }
     }
 
-    fn element(&mut self, at: usize, start: &BytesStart<'_>) -> Result<(), Problem> {
-        if self.depth == 0 {
+    /// Judges a start tag; gives the namespace declarations that hold in the element.
+    fn element(&mut self, at: usize, start: &BytesStart<'_>) -> Result<usize, Problem> {
+        if self.open.is_empty() {
             self.roots += 1;
             if self.roots > 1 {
                 return Err(self.malformed(at, "there is a second root element"));
             }
         }
-        if self.depth >= self.limits.depth_max {
+        if self.open.len() >= self.limits.depth_max {
             let detail = format!("elements are nested deeper than {} levels", self.limits.depth_max);
             return Err(self.problem("xml.depth", at, &detail));
         }
-        self.attributes(at, start)
+        let namespaces = self.open.last().copied().unwrap_or_default() + self.attributes(at, start)?;
+        if namespaces > self.limits.namespaces_max {
+            let detail = format!("an element has more than {} namespaces in scope", self.limits.namespaces_max);
+            return Err(self.problem("xml.namespaces", at, &detail));
+        }
+        Ok(namespaces)
     }
 
-    /// At most one more than the limit is looked at: the reader's search for duplicates is quadratic.
-    fn attributes(&self, at: usize, start: &BytesStart<'_>) -> Result<(), Problem> {
-        let mut count = 0usize;
+    /// The number of namespace declarations among the attributes. At most one attribute more than the limit is looked at:
+    /// the reader's search for duplicates is quadratic.
+    fn attributes(&self, at: usize, start: &BytesStart<'_>) -> Result<usize, Problem> {
+        let (mut count, mut namespaces) = (0usize, 0usize);
         for attribute in start.attributes().take(self.limits.attributes_max.saturating_add(1)) {
-            let _ = attribute.map_err(|e| self.malformed(at, &e.to_string()))?;
+            let attribute = attribute.map_err(|e| self.malformed(at, &e.to_string()))?;
             count += 1;
+            let name = attribute.key.as_ref();
+            namespaces += usize::from(name == "xmlns" || name.starts_with("xmlns:"));
         }
         if count > self.limits.attributes_max {
             let detail = format!("an element has more than {} attributes", self.limits.attributes_max);
             return Err(self.problem("xml.attributes", at, &detail));
         }
-        Ok(())
+        Ok(namespaces)
     }
 
     fn reference(&self, at: usize, reference: &BytesRef<'_>) -> Result<(), Problem> {
-        if self.depth == 0 {
+        if self.open.is_empty() {
             return Err(self.malformed(at, "there is text outside the root element"));
         }
         let known = matches!(&**reference, "amp" | "lt" | "gt" | "quot" | "apos");
@@ -205,6 +220,13 @@ mod tests {
         let wide = |n: usize| format!("<a {}/>", (0..n).map(|i| format!("x{i}='' ")).collect::<String>());
         assert_eq!(code(&wide(128)), "ok");
         assert_eq!(code(&wide(129)), "xml.attributes");
+        let scoped = |n: usize| {
+            let open: String = (0..n).map(|i| format!("<a xmlns:p{i}='u'>")).collect();
+            format!("{open}<b/>{}", "</a>".repeat(n))
+        };
+        assert_eq!(code(&scoped(32)), "ok");
+        assert_eq!(code(&scoped(33)), "xml.namespaces");
+        assert_eq!(code(&format!("<r>{}</r>", "<a xmlns:p='u'/>".repeat(100))), "ok");
         let small = Limits::default().with_bytes_max(3);
         assert_eq!(read(b"<a/>", &small).unwrap_err().code, "xml.size");
         assert!(read(b"<a/>", &Limits::default().with_bytes_max(4)).is_ok());

@@ -1,5 +1,7 @@
 //! One request: judged by what can be seen of it, read within limits, handed on, answered.
 
+#![expect(clippy::result_large_err, reason = "a refusal is the answer itself; boxing it would save nothing")]
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -74,7 +74,7 @@ pub(super) struct Group<'c> {
     conn: &'c Connection,
     places: &'c Places,
     /// The heads as they will be.
-    pub(super) heads: Vec<Head>,
+    heads: Vec<Head>,
     changed: Vec<bool>,
     insert: CachedStatement<'c>,
     put: CachedStatement<'c>,
@@ -144,13 +144,10 @@ impl<'c> Group<'c> {
         Ok(offsets)
     }
 
-    /// Writes the heads that changed; gives them.
+    /// Writes the heads that changed; gives all.
     pub(super) fn finish(self) -> Result<Vec<Head>, Trouble> {
-        let update = "UPDATE heads SET next = ?2, chain = ?3, position = ?4 WHERE id = ?1";
-        let mut update = self.conn.prepare_cached(update)?;
         for (slot, head) in self.heads.iter().enumerate().filter(|(slot, _)| self.changed[*slot]) {
-            let (next, position) = (head.next.cast_signed(), head.position.cast_signed());
-            update.execute(params![self.places.id_at(slot), next, head.chain, position])?;
+            self.places.write(self.conn, slot, head)?;
         }
         Ok(self.heads)
     }

@@ -1,7 +1,7 @@
-use rusqlite::{Connection, Row, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, Row, TransactionBehavior, params};
 
 use super::schema::{OFFSET_BITS, io};
-use crate::chain::{Chain, genesis};
+use crate::chain::{Chain, genesis, value_sum};
 use crate::{Error, Offset, Place, Topic};
 
 /// The partitions and the row ids of their heads. A slot is an index into every list of partitions.
@@ -23,7 +23,23 @@ pub(super) struct Head {
     pub(super) position: Offset,
 }
 
-const COLUMNS: &str = "SELECT next, chain, first, first_chain, position FROM heads WHERE id = ?1";
+impl Head {
+    fn new(place: Place) -> Self {
+        let start = genesis(place);
+        Self { next: 0, chain: start, first: 0, first_chain: start, position: 0 }
+    }
+
+    /// Checksum: a position that was changed outside would lose or repeat messages.
+    fn sum(&self, place: Place) -> i64 {
+        let mut bytes = Vec::with_capacity(88);
+        bytes.extend_from_slice(&self.chain);
+        bytes.extend_from_slice(&self.first_chain);
+        for number in [self.next, self.first, self.position] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        value_sum(place, "head", "", &bytes)
+    }
+}
 
 impl Places {
     /// Makes the heads that are not there yet, and learns the ids of all.
@@ -34,11 +50,6 @@ impl Places {
         let ids = places.map(|place| place_id(&tx, place)).collect::<rusqlite::Result<_>>().map_err(at)?;
         tx.commit().map_err(at)?;
         Ok(Self { partitions, ids })
-    }
-
-    /// How many partitions of all topics there are.
-    pub(super) fn count(&self) -> usize {
-        self.ids.len()
     }
 
     pub(super) fn slot(&self, place: Place) -> Result<usize, Error> {
@@ -56,6 +67,27 @@ impl Places {
         self.ids[slot]
     }
 
+    fn place_at(&self, slot: usize) -> Place {
+        let partitions = usize::from(self.partitions);
+        let partition = u16::try_from(slot % partitions).expect("invariant: below the number of partitions, a u16");
+        Place::new(Topic::ALL[slot / partitions], partition)
+    }
+
+    /// Writes the head of a slot.
+    pub(super) fn write(&self, conn: &Connection, slot: usize, head: &Head) -> rusqlite::Result<()> {
+        let sql = "UPDATE heads SET next = ?2, chain = ?3, first = ?4, first_chain = ?5, position = ?6, sum = ?7 WHERE id = ?1";
+        let changed = conn.prepare_cached(sql)?.execute(params![
+            self.ids[slot],
+            head.next.cast_signed(),
+            head.chain,
+            head.first.cast_signed(),
+            head.first_chain,
+            head.position.cast_signed(),
+            head.sum(self.place_at(slot)),
+        ])?;
+        if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
+    }
+
     /// The heads in the order of slots, each compared with the last record of its partition.
     pub(super) fn load_heads(&self, conn: &Connection) -> Result<Vec<Head>, Error> {
         let places = all(self.partitions).zip(&self.ids);
@@ -68,20 +100,25 @@ fn all(partitions: u16) -> impl Iterator<Item = Place> {
 }
 
 fn place_id(conn: &Connection, place: Place) -> rusqlite::Result<i64> {
-    let start = genesis(place);
-    conn.prepare_cached("INSERT OR IGNORE INTO heads VALUES (NULL, ?1, ?2, 0, ?3, 0, ?3, 0)")?.execute(params![
-        place.topic.0,
-        place.partition,
-        start
-    ])?;
+    let start = Head::new(place);
+    let insert = "INSERT OR IGNORE INTO heads VALUES (NULL, ?1, ?2, 0, ?3, 0, ?3, 0, ?4)";
+    let values = params![place.topic.0, place.partition, start.chain, start.sum(place)];
+    conn.prepare_cached(insert)?.execute(values)?;
     conn.prepare_cached("SELECT id FROM heads WHERE topic = ?1 AND partition = ?2")?
         .query_row(params![place.topic.0, place.partition], |row| row.get(0))
 }
 
 /// The head of one partition, as this connection sees it.
 pub(super) fn head(conn: &Connection, place: Place, id: i64) -> Result<Head, Error> {
-    let found = conn.prepare_cached(COLUMNS).and_then(|mut query| query.query_row([id], head_of));
-    found.map_err(|e| corrupt(place, 0, format!("the head of the partition cannot be read: {e}")))
+    let sql = "SELECT next, chain, first, first_chain, position, sum FROM heads WHERE id = ?1";
+    let found =
+        conn.prepare_cached(sql).and_then(|mut query| query.query_row([id], |row| Ok((head_of(row)?, row.get(5)?))));
+    match found {
+        Ok((head, sum)) if head.sum(place) == sum => Ok(head),
+        Ok((head, _)) => Err(corrupt(place, head.next, "the head of the partition is not what was written".to_owned())),
+        Err(e) if is_damage(&e) => Err(corrupt(place, 0, format!("the head of the partition cannot be read: {e}"))),
+        Err(e) => Err(io("the store cannot be read", &e)),
+    }
 }
 
 fn head_of(row: &Row<'_>) -> rusqlite::Result<Head> {
@@ -96,14 +133,12 @@ fn head_of(row: &Row<'_>) -> rusqlite::Result<Head> {
 
 /// A head that does not fit its last record means a damaged file: nothing may be appended to it.
 fn check_head(conn: &Connection, place: Place, id: i64, head: Head) -> Result<Head, Error> {
-    if head.first > head.next || head.next >> OFFSET_BITS != 0 {
-        return Err(corrupt(place, head.next, "the head of the partition makes no sense".to_owned()));
-    }
     let query = "SELECT id, chain FROM records WHERE id < ?1 ORDER BY id DESC LIMIT 1";
     let last = conn.query_row(query, [row_id(id + 1, 0)], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Chain>(1)?)));
     let last = match last {
         Ok((last, chain)) if last >= row_id(id, 0) => Some((offset_of(last), chain)),
         Ok(_) | Err(rusqlite::Error::QueryReturnedNoRows) => None,
+        Err(e) if !is_damage(&e) => return Err(io("the store cannot be read", &e)),
         Err(e) => return Err(corrupt(place, head.next, format!("the last record cannot be read: {e}"))),
     };
     let expected = match head.first == head.next {
@@ -128,4 +163,13 @@ pub(super) fn offset_of(row_id: i64) -> Offset {
 
 pub(super) fn corrupt(place: Place, offset: Offset, detail: String) -> Error {
     Error::Corrupt { place: place.to_string(), offset, detail }
+}
+
+/// Whether the file's content is at fault, and not the reading of it.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    match error.sqlite_error_code() {
+        Some(code) => matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase),
+        // a value of another type than was written, or a row that is gone
+        None => true,
+    }
 }

@@ -1,7 +1,7 @@
 use bytes::Bytes;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::places::{Head, corrupt, head, offset_of, row_id};
+use super::places::{Head, corrupt, head, is_damage, offset_of, row_id};
 use super::schema::io;
 use crate::chain::{Chain, link, value_sum};
 use crate::{Error, Offset, Place, Stored};
@@ -123,7 +123,8 @@ pub(super) fn chain_at(conn: &Connection, place: Place, id: i64, offset: Offset)
     match found {
         Ok(Some(chain)) => Ok(chain),
         Ok(None) => Err(corrupt(place, offset, "the record is missing".to_owned())),
-        Err(e) => Err(corrupt(place, offset, format!("the record cannot be read: {e}"))),
+        Err(e) if is_damage(&e) => Err(corrupt(place, offset, format!("the record cannot be read: {e}"))),
+        Err(e) => Err(read_error(&e)),
     }
 }
 
@@ -149,8 +150,12 @@ pub(super) fn scan(
     limit: usize,
 ) -> Result<Vec<(String, Bytes)>, Error> {
     let query = match after {
-        Some(_) => "SELECT key, value, sum FROM state WHERE place = ?1 AND space = ?2 AND key > ?3 ORDER BY key LIMIT ?4",
-        None => "SELECT key, value, sum FROM state WHERE place = ?1 AND space = ?2 AND ?3 IS NULL ORDER BY key LIMIT ?4",
+        Some(_) => {
+            "SELECT key, value, sum FROM state WHERE place = ?1 AND space = ?2 AND key > ?3 ORDER BY key LIMIT ?4"
+        }
+        None => {
+            "SELECT key, value, sum FROM state WHERE place = ?1 AND space = ?2 AND ?3 IS NULL ORDER BY key LIMIT ?4"
+        }
     };
     let mut query = conn.prepare_cached(query).map_err(|e| read_error(&e))?;
     let keys = params![id, space, after, i64::try_from(limit).unwrap_or(i64::MAX)];
@@ -189,13 +194,4 @@ fn unreadable(walk: &Walk, error: &rusqlite::Error) -> Error {
 
 fn read_error(error: &rusqlite::Error) -> Error {
     io("the store cannot be read", error)
-}
-
-/// Whether the file's content is at fault, and not the reading of it.
-fn is_damage(error: &rusqlite::Error) -> bool {
-    match error.sqlite_error_code() {
-        Some(code) => matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase),
-        // a value of another type than was written
-        None => true,
-    }
 }

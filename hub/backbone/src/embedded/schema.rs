@@ -30,7 +30,7 @@ const TABLES: &str = "
     CREATE TABLE heads(
         id INTEGER PRIMARY KEY, topic TEXT NOT NULL, partition INTEGER NOT NULL,
         next INTEGER NOT NULL, chain BLOB NOT NULL, first INTEGER NOT NULL, first_chain BLOB NOT NULL,
-        position INTEGER NOT NULL, UNIQUE(topic, partition)) STRICT;
+        position INTEGER NOT NULL, sum INTEGER NOT NULL, UNIQUE(topic, partition)) STRICT;
     CREATE TABLE records(id INTEGER PRIMARY KEY, key TEXT NOT NULL, bytes BLOB NOT NULL, chain BLOB NOT NULL) STRICT;
     CREATE TABLE state(
         place INTEGER NOT NULL, space TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, sum INTEGER NOT NULL,
@@ -46,8 +46,9 @@ pub(super) fn open(path: &Path, partitions: u16) -> Result<(Connection, Places),
     }
     let at = |e: &rusqlite::Error| io(&format!("the store {} cannot be opened", path.display()), e);
     let mut conn = Connection::open(path).map_err(|e| at(&e))?;
-    set_up(&conn).map_err(|e| at(&e))?;
+    conn.busy_timeout(BUSY).map_err(|e| at(&e))?;
     check_version(&conn, path)?;
+    set_up(&conn).map_err(|e| at(&e))?;
     make_tables(&mut conn, partitions).map_err(|e| at(&e))?;
     sync_folder(path)?;
     check_partitions(&conn, path, partitions)?;
@@ -65,7 +66,6 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn set_up(conn: &Connection) -> rusqlite::Result<()> {
-    conn.busy_timeout(BUSY)?;
     conn.set_prepared_statement_cache_capacity(128);
     conn.pragma_update(None, "page_size", PAGE_BYTES.cast_signed())?;
     conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;

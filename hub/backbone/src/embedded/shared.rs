@@ -12,6 +12,8 @@ use crate::{Commit, Error, Offset, Place};
 
 /// Jobs that may wait for the writer, at most.
 pub(super) const QUEUE_SLOTS: usize = 4_096;
+/// Trims that may wait beside them.
+pub(super) const TRIM_SLOTS: usize = 16;
 /// What one slot of the queue has room for, in bytes: 64 MiB wait for the writer, at most.
 const SLOT_BYTES: usize = 16_384;
 
@@ -41,6 +43,7 @@ pub(super) struct Shared {
     ends: Vec<watch::Sender<End>>,
     failed: OnceLock<Error>,
     queue: Arc<Semaphore>,
+    trims: Arc<Semaphore>,
     /// 0: no limit.
     bytes_max: AtomicU64,
     commits: AtomicU64,
@@ -72,6 +75,7 @@ impl Shared {
             ends: heads.iter().map(end).collect(),
             failed: OnceLock::new(),
             queue: Arc::new(Semaphore::new(QUEUE_SLOTS)),
+            trims: Arc::new(Semaphore::new(TRIM_SLOTS)),
             bytes_max: AtomicU64::new(settings.bytes_max.unwrap_or(0)),
             commits: AtomicU64::new(0),
             records: AtomicU64::new(0),
@@ -84,6 +88,11 @@ impl Shared {
         let slots = (bytes / SLOT_BYTES + 1).min(QUEUE_SLOTS);
         let slots = u32::try_from(slots).expect("invariant: there are fewer than 2^32 slots");
         Arc::clone(&self.queue).acquire_many_owned(slots).await.ok()
+    }
+
+    /// Waits until the queue has room for a trim.
+    pub(super) async fn trim_room(&self) -> Room {
+        Arc::clone(&self.trims).acquire_owned().await.ok()
     }
 
     /// Completes when the end of a partition is beyond `after`.

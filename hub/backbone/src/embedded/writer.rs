@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
 use super::alarm::AlarmKind;
 use super::epochs;
 use super::group::{Group, Trouble};
-use super::lock::FileLock;
 use super::places::{Head, row_id};
 use super::records::chain_at;
 use super::schema::PAGE_BYTES;
@@ -134,8 +133,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Works until all callers are gone, then ends the epoch. The lock is held until the connection is closed.
-    pub(super) fn run(mut self, queue: &Receiver<Job>, lock: FileLock) {
+    /// Works until all callers are gone, then ends the epoch. After a failure it only refuses.
+    pub(super) fn run(mut self, queue: &Receiver<Job>) {
         while self.fill(queue) == Queue::Open {
             self.work();
         }
@@ -145,8 +144,6 @@ impl Writer {
         }
         self.waiting.drain(..).for_each(|job| job.refuse(closed()));
         self.end();
-        drop(self);
-        drop(lock);
     }
 
     fn end(&mut self) {
@@ -189,24 +186,25 @@ impl Writer {
     /// Does the first job, or the first group of commits.
     fn work(&mut self) {
         let group = self.group_size();
-        let result = self.shared.check().map_err(Trouble::Fatal).and_then(|()| self.limit()).and_then(|()| {
-            match self.waiting.front_mut() {
-                None => Ok(()),
-                Some(Job::Commit(_)) => self.commit(group),
-                Some(Job::Trim(_)) => self.trim(),
-                Some(Job::Task(_)) => self.task(),
-            }
+        let result = self.shared.check().map_err(Trouble::Fatal).and_then(|()| self.limit()).and_then(|()| match self
+            .waiting
+            .front_mut()
+        {
+            None => Ok(false),
+            Some(Job::Commit(_)) => self.commit(group).map(|()| true),
+            Some(Job::Trim(_)) => self.trim(),
+            Some(Job::Task(_)) => self.task().map(|()| true),
         });
         match result {
-            Ok(()) => self.went_well(),
+            Ok(wrote) => self.went_well(wrote),
             Err(Trouble::Wait(kind, text)) => self.wait(kind, text),
             Err(Trouble::Own(error)) => self.refuse_first(error),
             Err(Trouble::Fatal(error)) => self.give_up(&error),
         }
     }
 
-    fn went_well(&mut self) {
-        if self.retry.at.is_some() {
+    fn went_well(&mut self, wrote: bool) {
+        if wrote && self.retry.at.is_some() {
             self.shared.alarms.writes_again();
             self.retry.over();
         }
@@ -316,19 +314,21 @@ impl Writer {
         Ok(())
     }
 
-    fn trim(&mut self) -> Result<(), Trouble> {
-        let Some(Job::Trim(TrimJob { place, before, .. })) = self.waiting.front() else { return Ok(()) };
+    /// Says whether there was anything to write.
+    fn trim(&mut self) -> Result<bool, Trouble> {
+        let Some(Job::Trim(TrimJob { place, before, .. })) = self.waiting.front() else { return Ok(false) };
         let (place, before) = (*place, *before);
         let slot = self.shared.places.slot(place).map_err(Trouble::Own)?;
         let target = before.min(self.heads[slot].next);
         let first = target.min(self.heads[slot].first + TRIM_RECORDS_MAX);
-        if first > self.heads[slot].first {
+        let wrote = first > self.heads[slot].first;
+        if wrote {
             self.trim_to(place, slot, first)?;
         }
         if let Some(Job::Trim(job)) = self.waiting.pop_front() {
             let _gone = job.ack.send(Ok(first < target)).is_err();
         }
-        Ok(())
+        Ok(wrote)
     }
 
     fn trim_to(&mut self, place: Place, slot: usize, first: Offset) -> Result<(), Trouble> {
@@ -337,10 +337,10 @@ impl Writer {
         let first_chain = chain_at(&self.conn, place, id, first - 1).map_err(Trouble::Own)?;
         let (from, to) = (row_id(id, self.heads[slot].first), row_id(id, first));
         self.conn.execute("DELETE FROM records WHERE id >= ?1 AND id < ?2", [from, to])?;
-        let update = "UPDATE heads SET first = ?2, first_chain = ?3 WHERE id = ?1";
-        self.conn.execute(update, params![id, first.cast_signed(), first_chain])?;
+        let head = Head { first, first_chain, ..self.heads[slot].clone() };
+        self.shared.places.write(&self.conn, slot, &head)?;
         self.end_transaction()?;
-        (self.heads[slot].first, self.heads[slot].first_chain) = (first, first_chain);
+        self.heads[slot] = head;
         Ok(())
     }
 

@@ -38,8 +38,8 @@ fn conditions(w: &mut Writer, paid: &Beneficiario) {
     w.opt_text("impignorabili", paid.impignorabili.then_some("SI"));
     w.opt_text("frazionabile", (!paid.frazionabile).then_some("NO"));
     w.opt_text("gestione_provvisoria", paid.gestione_provvisoria.then_some("SI"));
-    w.opt_number("data_esecuzione_pagamento", paid.data_esecuzione_pagamento);
-    w.opt_number("data_scadenza_pagamento", paid.data_scadenza_pagamento);
+    w.opt_value("data_esecuzione_pagamento", paid.data_esecuzione_pagamento);
+    w.opt_value("data_scadenza_pagamento", paid.data_scadenza_pagamento);
     w.opt_text("destinazione", paid.parte.destinazione.map(Word::text));
     w.opt_text("tipo_contabilita_ente_ricevente", paid.tipo_contabilita_ente_ricevente.map(Word::text));
     w.opt_text("tipo_postalizzazione", paid.tipo_postalizzazione.map(Word::text));

@@ -17,7 +17,7 @@ fn payer(w: &mut Writer, payer: &Versante) {
         w.text("progressivo_versante", &part.progressivo.to_string());
         w.amount("importo_versante", part.importo);
         w.text("tipo_riscossione", payer.tipo_riscossione.text());
-        w.opt_number("numero_ccp", payer.numero_ccp);
+        w.opt_value("numero_ccp", payer.numero_ccp);
         w.opt_text("tipo_entrata", payer.tipo_entrata.map(Word::text));
         w.opt_text("destinazione", part.destinazione.map(Word::text));
         debt::write(w, &part.classificazioni, Tipo::Reversale);
@@ -39,7 +39,7 @@ fn linked(w: &mut Writer, payer: &Versante) {
     for order in &payer.mandati_associati {
         w.inside("mandato_associato", |w| {
             w.text("numero_mandato", &order.numero.to_string());
-            w.opt_number("progressivo_beneficiario", order.progressivo_beneficiario);
+            w.opt_value("progressivo_beneficiario", order.progressivo_beneficiario);
         });
     }
 }

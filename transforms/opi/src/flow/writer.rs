@@ -35,7 +35,7 @@ impl Writer {
         }
     }
 
-    pub(super) fn opt_number(&mut self, name: &str, value: Option<impl Display>) {
+    pub(super) fn opt_value(&mut self, name: &str, value: Option<impl Display>) {
         if let Some(value) = value {
             self.text(name, &value.to_string());
         }

@@ -94,10 +94,15 @@ impl<'v> Fields<'v, '_> {
         if text.trim().is_empty() {
             self.note("opi.testo", name, format!("`{name}` is empty; write its value or leave the field out"));
         } else if chars > chars_max {
-            self.note("opi.testo", name, format!("`{name}` has {chars} characters, at most {chars_max} fit; shorten it"));
+            self.note(
+                "opi.testo",
+                name,
+                format!("`{name}` has {chars} characters, at most {chars_max} fit; shorten it"),
+            );
         }
         if let Some(bad) = text.chars().find(|c| !allowed_in_xml(*c)) {
-            let detail = format!("`{name}` holds the character U+{:04X}, which may not stand in a flow; remove it", bad as u32);
+            let detail =
+                format!("`{name}` holds the character U+{:04X}, which may not stand in a flow; remove it", bad as u32);
             self.note("opi.caratteri", name, detail);
         }
     }
@@ -116,7 +121,11 @@ impl<'v> Fields<'v, '_> {
         let word = W::find(text);
         if word.is_none() {
             let known = W::ALL.iter().map(|word| word.text()).collect::<Vec<_>>().join(", ");
-            self.note("opi.valore", name, format!("`{}` is not a value of `{name}`; write one of: {known}", quoted(text)));
+            self.note(
+                "opi.valore",
+                name,
+                format!("`{}` is not a value of `{name}`; write one of: {known}", quoted(text)),
+            );
         }
         word
     }
@@ -268,13 +277,16 @@ fn narrow<T: TryFrom<u64> + Default>(number: u64) -> T {
     T::try_from(number).unwrap_or_default()
 }
 
-/// `YYYY-MM-DD` and nothing else: jiff alone also takes `20261130` and times.
+/// `YYYY-MM-DD` and nothing else, in a year that money may have: jiff alone also takes `20261130`, times and the year 0,
+/// which XML does not know.
 pub(crate) fn read_date(text: &str) -> Option<Date> {
-    let plain = text.len() == 10 && text.bytes().enumerate().all(|(at, b)| match at {
-        4 | 7 => b == b'-',
-        _ => b.is_ascii_digit(),
-    });
-    plain.then(|| text.parse().ok()).flatten()
+    let plain = text.len() == 10
+        && text.bytes().enumerate().all(|(at, b)| match at {
+            4 | 7 => b == b'-',
+            _ => b.is_ascii_digit(),
+        });
+    let date: Option<Date> = plain.then(|| text.parse().ok()).flatten();
+    date.filter(|date| (1900..=2199).contains(&date.year()))
 }
 
 /// Characters that XML 1.0 takes, minus all controls: line breaks and tabs would not survive the receiver's

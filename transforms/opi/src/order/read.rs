@@ -7,8 +7,8 @@ use super::fields::{Fields, Sign};
 use super::read_debt::classification;
 use super::report::Report;
 use super::{
-    Anagrafica, AvvisoPagoPa, Beneficiario, Bilancio, Bollo, Contenuto, Mandato, MandatoAssociato, Ordine, Parte, Ritenuta,
-    Sospeso, Spese, Versante,
+    Anagrafica, AvvisoPagoPa, Beneficiario, Bilancio, Bollo, Contenuto, Mandato, MandatoAssociato, Ordine, Parte,
+    Ritenuta, Sospeso, Spese, Versante,
 };
 use crate::words::{Tipo, Word};
 

@@ -71,7 +71,9 @@ fn harmonised(part: &Parte, path: &str, report: &mut Report) {
         report.add("opi.arconet", format!("{path}/importo"), detail);
     }
     for (at, line) in part.classificazioni.iter().enumerate() {
-        let Some((arconet, cofog)) = line.arconet.as_ref().and_then(|a| a.cofog.as_ref().map(|c| (a, c))) else { continue };
+        let Some((arconet, cofog)) = line.arconet.as_ref().and_then(|a| a.cofog.as_ref().map(|c| (a, c))) else {
+            continue;
+        };
         if arconet.importo != cofog.importo {
             let (is, other) = (arconet.importo, cofog.importo);
             let detail = format!("economic code is {is:.2}, its cofog {other:.2}; make them agree");

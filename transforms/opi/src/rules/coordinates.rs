@@ -24,7 +24,9 @@ pub(super) fn check(paid: &Beneficiario, path: &str, report: &mut Report) {
     without_account(paid, path, report);
     postal_account(paid, path, report);
     if account(tipo) == Need::Must && paid.parte.causale.chars().count() > SEPA_CAUSALE_MAX {
-        let detail = format!("`causale` has more than the {SEPA_CAUSALE_MAX} characters that a credit transfer carries; shorten it");
+        let detail = format!(
+            "`causale` has more than the {SEPA_CAUSALE_MAX} characters that a credit transfer carries; shorten it"
+        );
         report.add("opi.testo", format!("{path}/causale"), detail);
     }
 }

@@ -43,7 +43,10 @@ fn codes(line: &Classificazione, path: &str, around: &Around<'_>, report: &mut R
 /// A commercial debt has a tender code or says why not; another debt may, together with its invoices.
 fn tender_code(debt: &Debito, path: &str, report: &mut Report) {
     if let Some(cig) = debt.cig.as_ref().filter(|cig| !is_cig(cig)) {
-        let detail = format!("CIG `{}` must be 10 capitals and digits: 7 digits and 3 of 0-9 A-F, or a letter and 9", quoted(cig));
+        let detail = format!(
+            "CIG `{}` must be 10 capitals and digits: 7 digits and 3 of 0-9 A-F, or a letter and 9",
+            quoted(cig)
+        );
         report.add("opi.cig", format!("{path}/cig"), detail);
     }
     let commercial = debt.tipo == TipoDebito::Commerciale;
@@ -54,7 +57,7 @@ fn tender_code(debt: &Debito, path: &str, report: &mut Report) {
         }
         (false, false) if commercial || !debt.fatture.is_empty() => {
             let detail = "a debt with invoices needs `cig`, or the reason for its absence in `motivo_esclusione_cig`";
-            report.add("opi.cig-mancante", format!("{path}/cig"), detail);
+            report.add("opi.cig-mancante", path, detail);
         }
         (false, false) => {}
         _ if debt.fatture.is_empty() && !commercial => {
@@ -114,7 +117,10 @@ fn harmonised(arconet: &Arconet, tipo: Tipo, path: &str, report: &mut Report) {
         let detail = "`missione`, `programma` and `cofog` stand in payments, always, and in collections never";
         report.add("opi.arconet", path, detail);
     }
-    let mission = arconet.missione_programma.iter().flat_map(|(mission, programme)| [("missione", mission), ("programma", programme)]);
+    let mission = arconet
+        .missione_programma
+        .iter()
+        .flat_map(|(mission, programme)| [("missione", mission), ("programma", programme)]);
     let digits = mission.chain([("economico", &arconet.economico), ("codice_ue", &arconet.codice_ue)]);
     for (name, code) in digits.filter(|(_, code)| !is_digits(code, 1..=30)) {
         let detail = format!("`{name}` {} must be 1 to 30 digits", quoted(code));

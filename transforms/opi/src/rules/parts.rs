@@ -24,7 +24,8 @@ pub(super) fn check(order: &Ordine, path: &str, context: &Context<'_>, report: &
     for (at, part) in order.parti().into_iter().enumerate() {
         let path = format!("{base}/{at}");
         if !seen.insert(part.progressivo) {
-            let detail = format!("`progressivo` {} stands twice in the order; number its parts 1, 2, 3", part.progressivo);
+            let detail =
+                format!("`progressivo` {} stands twice in the order; number its parts 1, 2, 3", part.progressivo);
             report.add("opi.progressivo", format!("{path}/progressivo"), detail);
         }
         common(part, &path, &around, report);

@@ -104,8 +104,10 @@ fn flows_of_good_examples_are_valid_for_every_judge() {
 fn each_wrong_example_is_refused_for_its_own_reason() {
     let text = std::fs::read(root().join("examples/mandati/errati/EXPECTED.json")).unwrap();
     let expected: BTreeMap<String, String> = serde_json::from_slice(&text).unwrap();
-    let found: BTreeMap<_, _> =
-        examples("errati").into_iter().map(|(name, bytes)| (name, first_problem(&bytes).unwrap_or("none".into()))).collect();
+    let found: BTreeMap<_, _> = examples("errati")
+        .into_iter()
+        .map(|(name, bytes)| (name, first_problem(&bytes).unwrap_or("none".into())))
+        .collect();
     assert!(expected.len() >= 24);
     assert_eq!(found, expected);
 }

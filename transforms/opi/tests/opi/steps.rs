@@ -47,7 +47,13 @@ async fn open(kind: &str, config: &Value) -> Arc<dyn Step> {
 fn message(body: Body, entity: Option<&str>) -> Message {
     let id = MessageId::derive(&["test"]);
     let case = Case { entity: entity.map(str::to_string), ..Case::of_message(&id) };
-    Message { id, lane: Lane("l".into()), case, headers: [("origin".to_string(), "ack-7.xml".to_string())].into(), body }
+    Message {
+        id,
+        lane: Lane("l".into()),
+        case,
+        headers: [("origin".to_string(), "ack-7.xml".to_string())].into(),
+        body,
+    }
 }
 
 async fn run(kind: &str, config: Value, message: Message) -> Result<Applied, StepError> {
@@ -94,7 +100,11 @@ async fn check_judges_and_leaves_the_body() {
     wrong["importo"] = json!("1.00");
     wrong["beneficiari"][0]["causale"] = json!(" ");
     let wrong = message(Body::json(&wrong), Some("UFAAAA"));
-    assert_eq!(codes(run("opi.check", json!({}), wrong).await), ["opi.testo"], "sums wait until all fields can be read");
+    assert_eq!(
+        codes(run("opi.check", json!({}), wrong).await),
+        ["opi.testo"],
+        "sums wait until all fields can be read"
+    );
     let judges: Vec<_> = PLUGIN.steps.iter().filter(|def| def.judges).map(|def| def.kind).collect();
     assert_eq!(judges, ["opi.check"]);
 }

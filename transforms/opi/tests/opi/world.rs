@@ -44,11 +44,15 @@ pub(crate) fn example(folder: &str, name: &str) -> Value {
     read_json(&bytes, 1 << 20).unwrap()
 }
 
+/// The body that an order is of; any, if it is of nobody known.
+fn ente_of(body: &Value) -> Ente {
+    let first = if body.is_array() { &body[0] } else { body };
+    ente(first["ente"].as_str().filter(|code| entities().contains_key(*code)).unwrap_or("UFBBBB"))
+}
+
 /// Judges a body as its own entity would be.
 pub(crate) fn judge(body: &Value) -> Result<Vec<Ordine>, Vec<Problem>> {
-    let first = if body.is_array() { &body[0] } else { body };
-    let code = first["ente"].as_str().filter(|code| entities().contains_key(*code)).unwrap_or("UFBBBB").to_string();
-    check(body, &Context::new(&ente(&code), None, now()))
+    check(body, &Context::new(&ente_of(body), None, now()))
 }
 
 /// The codes and fields of what is wrong with a body.
@@ -59,7 +63,7 @@ pub(crate) fn problems(body: &Value) -> Vec<(String, String)> {
 /// The flow of a good body.
 pub(crate) fn flow(body: &Value) -> String {
     let orders = judge(body).unwrap_or_else(|problems| panic!("{problems:#?}"));
-    let bytes = build(&orders, &ente(&orders[0].ente), &flow_id(&orders), now()).unwrap();
+    let bytes = build(&orders, &ente_of(body), &flow_id(&orders), now()).unwrap();
     String::from_utf8(bytes).unwrap()
 }
 

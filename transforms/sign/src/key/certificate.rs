@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_damaged_certificate_never_panics() {
-        let (_, pem) = crate::key::demo_key("Prova", crate::key::DemoKind::EcdsaP256).unwrap();
+        let (_, pem) = crate::key::demo_key_of("Prova", crate::key::DemoKind::EcdsaP256).unwrap();
         let der = crate::key::local::certificates(pem.as_bytes()).unwrap().remove(0);
         let good = Certificate::from_der(&der).unwrap();
         assert_eq!(good.subject(), "CN=Prova");

@@ -19,12 +19,20 @@ pub enum DemoKind {
     EcdsaP384,
 }
 
+/// Makes an RSA key; see [`demo_key_of`].
+///
+/// # Errors
+/// If the key cannot be made.
+pub fn demo_key(subject: &str) -> Result<(String, String), KeyError> {
+    demo_key_of(subject, DemoKind::Rsa2048)
+}
+
 /// Makes a key and a certificate that it signed itself (valid from 2020 to 2049, for signing documents): both PEM, key
 /// first. `subject` is the common name.
 ///
 /// # Errors
 /// If the key cannot be made.
-pub fn demo_key(subject: &str, kind: DemoKind) -> Result<(String, String), KeyError> {
+pub fn demo_key_of(subject: &str, kind: DemoKind) -> Result<(String, String), KeyError> {
     let algorithm = match kind {
         DemoKind::Rsa2048 => &PKCS_RSA_SHA256,
         DemoKind::EcdsaP256 => &PKCS_ECDSA_P256_SHA256,

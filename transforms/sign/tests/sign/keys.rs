@@ -3,7 +3,7 @@
 use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use transform_sign::key::{DemoKind, KeyError, LocalKey, Signer, demo_key};
+use transform_sign::key::{DemoKind, KeyError, LocalKey, Signer, demo_key_of};
 use transform_sign::verify::verify;
 use transform_xml::Limits;
 
@@ -97,7 +97,7 @@ fn nothing_of_a_key_is_shown() {
 
 #[test]
 fn a_chain_is_written_beside_the_certificate() {
-    let (_, authority) = demo_key("Certificatore", DemoKind::EcdsaP256).unwrap();
+    let (_, authority) = demo_key_of("Certificatore", DemoKind::EcdsaP256).unwrap();
     let key = LocalKey::from_pem(rsa().key_pem.as_bytes(), rsa().cert_pem.as_bytes()).unwrap();
     let key = key.with_chain(authority.as_bytes()).unwrap();
     let xml = signed("<a/>", &key);

@@ -24,3 +24,13 @@ async fn signatures_a_second() {
         println!("{} bytes: {:.0} signatures/s", xml.len(), f64::from(count) / start.elapsed().as_secs_f64());
     }
 }
+
+#[tokio::test]
+async fn hostile_documents_cost_no_more_than_their_size() {
+    let namespaces: String = (0..30).map(|i| format!(" xmlns:p{i}='urn:p{i}'")).collect();
+    let xml = format!("<r{namespaces}>{}</r>", "<a/>".repeat(130_000));
+    let start = Instant::now();
+    sign(xml.as_bytes(), "m", now(), &rsa().key, &Limits::default()).await.unwrap();
+    println!("30 namespaces, 130000 elements: {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(60), "a generous bound for a loaded machine");
+}

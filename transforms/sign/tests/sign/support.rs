@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
-use transform_sign::key::{DemoKind, LocalKey, demo_key};
+use transform_sign::key::{DemoKind, LocalKey, demo_key_of};
 use transform_sign::xades::{SignError, Signed, sign};
 use transform_xml::Limits;
 
@@ -18,7 +18,7 @@ pub(crate) struct Owner {
 }
 
 pub(crate) fn owner(kind: DemoKind) -> Owner {
-    let (key_pem, cert_pem) = demo_key("Azienda Sanitaria di Prova", kind).unwrap();
+    let (key_pem, cert_pem) = demo_key_of("Azienda Sanitaria di Prova", kind).unwrap();
     let key = LocalKey::from_pem(key_pem.as_bytes(), cert_pem.as_bytes()).unwrap();
     Owner { key_pem, cert_pem, key }
 }
