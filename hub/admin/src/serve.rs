@@ -139,7 +139,7 @@ async fn accept(listener: TcpListener, door: Door, connections: Arc<Semaphore>) 
         let Ok(place) = connections.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stopping.wait_for(|stop| *stop) => return,
+            () = stopped(&mut stopping) => return,
         };
         match accepted {
             Ok((stream, _)) => drop(tokio::spawn(door.clone().connection(stream, place))),
@@ -149,6 +149,11 @@ async fn accept(listener: TcpListener, door: Door, connections: Arc<Semaphore>) 
             }
         }
     }
+}
+
+/// Completes at the end, or when [`Running`] was dropped.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    drop(stopping.wait_for(|stop| *stop).await);
 }
 
 impl Door {
@@ -168,7 +173,7 @@ impl Door {
         let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            _ = self.stopping.wait_for(|stop| *stop) => {
+            () = stopped(&mut self.stopping) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }

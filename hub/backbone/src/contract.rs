@@ -3,7 +3,7 @@
 //!
 //! An implementation writes a [`Harness`] and calls [`contract_tests!`](crate::contract_tests) in a test module:
 //!
-//! ```ignore
+//! ```text
 //! hub_backbone::contract_tests!(async || KafkaHarness::fresh(4).await);
 //! ```
 

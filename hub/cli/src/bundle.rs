@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use hub_backbone::{Backbone, Commit, Place, Topic};
 use hub_core::Entities;
-use hub_route::cases::CaseModel;
+use hub_route::CaseModel;
 use hub_route::plan::Plan;
 use hub_route::{Checked, RouteFile, World, check};
 use serde::{Deserialize, Serialize};

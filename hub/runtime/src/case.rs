@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hub_backbone::{Place, Stored};
 use hub_core::journal::{Event, What};
-use hub_route::cases::Judged;
+use hub_route::Judged;
 
 use crate::Error;
 use crate::batch::{Batch, Written};

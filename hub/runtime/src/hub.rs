@@ -9,7 +9,7 @@ use std::time::Duration;
 use hub_backbone::{Backbone, Blobs, Place, Topic};
 use hub_core::plugin::{OpenCx, Shared as SharedThings};
 use hub_core::{Body, Clock, Entities, Message, Value};
-use hub_route::cases::CaseModel;
+use hub_route::CaseModel;
 use hub_route::plan::Plan;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};

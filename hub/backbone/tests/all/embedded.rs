@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hub_backbone::rusqlite::Connection;
+use hub_backbone::rusqlite::{self, Connection};
 use hub_backbone::{AlarmKind, Backbone, Commit, Embedded, EmbeddedSettings, Error};
 
 use crate::{append, file, folder, hand_over, hold, inbox, one, open, read_all, settings};
@@ -105,6 +105,20 @@ async fn files_that_are_not_for_this_program_are_refused() {
     std::fs::write(file(&garbage), vec![b'x'; 9_000]).expect("write");
     refused(&garbage, 4, "not a database");
     refused(&folder(), 0, "1 to 1024 partitions");
+}
+
+/// A killed process cannot show a missing fsync, so the settings that ask for it are looked at.
+#[tokio::test]
+async fn every_transaction_is_synced() {
+    let folder = folder();
+    let store = open(&folder);
+    let read = |name: &'static str| {
+        store.write(move |conn| Ok(conn.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))?))
+    };
+    assert_eq!(read("synchronous").await.expect("pragma"), 2.into(), "full");
+    assert_eq!(read("journal_mode").await.expect("pragma"), "wal".to_owned().into());
+    assert_eq!(read("page_size").await.expect("pragma"), 16_384.into());
+    assert_eq!(read("wal_autocheckpoint").await.expect("pragma"), 2_000.into());
 }
 
 #[tokio::test]
