@@ -1,32 +1,29 @@
-//! The admin API: what people and monitoring see of a running hub, and what they may tell it.
+//! The admin API: what a person, a console, a script or a monitor may ask of a running hub, over HTTP.
 //!
-//! - [`AdminSettings`]: where to listen, with which certificate, for whom.
-//! - [`serve`]: starts it; the only socket of this crate.
-//! - `roles`: who may do what, in one table; `auth`: bearer tokens.
-//! - `api`: the calls, one file for each subject. Reads come from the ledger, writes go to [`hub_runtime::Operate`], whose
-//!   owners judge them: nothing is decided here.
-//! - `problem`: every error is an RFC 9457 problem.
+//! Reads come from the [`hub_ledger::Ledger`]; writes are handed to [`hub_runtime::Operate`], whose owner judges them. The
+//! API itself decides only who is asking ([`settings`](AdminSettings): tokens bound to a person, roles and entities) and
+//! whether that person may ask at all ([`Role`], [`Right`]: one table).
 //!
-//! `openapi.json` is the published description; a test compares it with the code.
+//! It is not: a judge of tasks or parked messages, nor a second store. Begin with [`serve`], then `router.rs` (every
+//! address), then `api/` (one file for each subject). `openapi.json` beside this crate is the description for clients.
 
 mod api;
-mod auth;
-mod extract;
-mod metrics;
+mod ask;
+mod error;
+mod guard;
 mod openapi;
 mod problem;
 mod roles;
 mod router;
-mod serve;
+mod server;
 mod settings;
+mod staff;
+mod state;
+mod tls;
 
-pub use api::{
-    AlarmView, CaseQuery, DecisionRequest, DecisionView, MessageQuery, ParkedQuery, ReadyView, ReleaseRequest,
-    ReleaseView, RouteView, StatisticsQuery, StatusView, TaskQuery, TaskView,
-};
-pub use openapi::{OPENAPI, openapi_json};
-pub use problem::ProblemBody;
-pub use roles::{Act, Role};
-pub use router::AdminState;
-pub use serve::{Running, ServeError, serve};
+pub use error::Error;
+pub use openapi::openapi_json;
+pub use roles::{Right, Role};
+pub use server::{Running, serve};
 pub use settings::{AdminSettings, TlsSettings, TokenSettings};
+pub use state::AdminState;

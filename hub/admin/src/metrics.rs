@@ -45,6 +45,7 @@ fn gauges(counts: Counts, ready: bool) -> String {
         ("raccordo_open_tasks", "tasks that wait for people", counts.open_tasks),
         ("raccordo_ready", "1 if all routes are open and the store works", u64::from(ready)),
     ];
-    let lines = gauges.map(|(name, help, value)| format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"));
+    let lines =
+        gauges.map(|(name, help, value)| format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"));
     lines.concat()
 }

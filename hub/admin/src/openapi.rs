@@ -1,48 +1,59 @@
-//! The published description of the API.
+//! The description of the API for clients (OpenAPI 3.1).
 
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-/// `hub/admin/openapi.json`, as it is served. A test compares it with [`openapi_json`].
-pub const OPENAPI: &str = include_str!("../openapi.json");
+use crate::api::{cases, documents, health, messages, metrics, parked, statistics, status, tasks};
+use crate::problem::Problem;
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Raccordo admin API",
-        description = "What people and monitoring see of a running hub, and what they may tell it. Every error is an \
-                       RFC 9457 problem. Writes return a position; reads take it as `after` and wait until they see it.",
-        license(name = "MIT OR Apache-2.0"),
+        version = "1",
+        description = "Reads come from the ledger; writes are judged by whoever owns the thing, and the verdict is the answer. \
+            Lists give `items` and `next`; hand `next` back as `cursor`. A write gives a `position`; hand it to a read as \
+            `after` to see the write. Every refusal is an RFC 9457 problem.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     paths(
-        crate::api::system::live, crate::api::system::ready, crate::metrics::metrics, crate::api::system::openapi,
-        crate::api::system::status, crate::api::system::routes, crate::api::system::alarms,
-        crate::api::messages::messages, crate::api::messages::message,
-        crate::api::cases::cases, crate::api::cases::case, crate::api::cases::timeline, crate::api::cases::documents,
-        crate::api::documents::document,
-        crate::api::tasks::tasks, crate::api::tasks::task, crate::api::tasks::task_document, crate::api::tasks::decide,
-        crate::api::parked::parked_list, crate::api::parked::parked, crate::api::parked::parked_body,
-        crate::api::parked::release,
-        crate::api::statistics::statistics,
+        status::status, status::routes, status::alarms,
+        messages::list, messages::show,
+        cases::list, cases::show, cases::timeline, cases::documents,
+        documents::download,
+        tasks::list, tasks::show, tasks::document, tasks::decide,
+        parked::list, parked::show, parked::body, parked::release,
+        statistics::statistics,
+        health::live, health::ready, metrics::metrics,
     ),
-    modifiers(&Bearer),
+    components(schemas(Problem)),
+    modifiers(&Token),
     security(("token" = [])),
 )]
-struct Api;
+struct Description;
 
-struct Bearer;
+struct Token;
 
-impl Modify for Bearer {
-    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("a token of `admin.tokens`"));
-        let components = api.components.get_or_insert_default();
-        components.add_security_scheme("token", SecurityScheme::Http(bearer.build()));
+impl Modify for Token {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A token of `admin.tokens`, bound to a person, roles and entities"))
+            .build();
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(scheme));
     }
 }
 
-/// The description, made from the code.
+/// The OpenAPI document, as `/api/openapi.json` gives it and `hub/admin/openapi.json` keeps it.
 #[must_use]
 pub fn openapi_json() -> String {
-    let text = Api::openapi().to_pretty_json().expect("invariant: the description holds only what JSON can hold");
-    format!("{text}\n")
+    // a description that cannot be written would be a mistake of ours, found by the test that compares the file
+    Description::openapi().to_pretty_json().map(|text| text + "\n").unwrap_or_default()
+}
+
+pub(crate) async fn serve() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], openapi_json())
 }

@@ -1,37 +1,36 @@
 //! Who may do what: the one table.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A role of a person. The names are those of the routes' `role:`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+/// A role of people at an authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Runs the hub from day to day.
     Operatore,
     /// Approves payments.
     Approvatore,
-    /// Checks payments, and decides where an approver did not.
+    /// Looks after what went wrong, and what was escalated.
     Controllore,
     /// Writes routes.
     Integratore,
-    /// Administers the hub.
+    /// Sets up the hub.
     Amministratore,
     /// Reads and verifies; changes nothing.
     Revisore,
 }
 
-/// What one may want to do.
+/// Something that one may be allowed to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
-    /// See routes, cases, messages, tasks, documents, statistics, alarms.
+pub enum Right {
+    /// Read cases, documents, tasks, messages, statistics, routes, alarms of one's entities.
     View,
-    /// Read `/metrics`.
-    Metrics,
-    /// Say something about a task. Whether it counts is for the task's owner to judge: role, entity, requester, document.
+    /// Say something about a task. Whether it counts (the task's role, four eyes) is judged by the task's owner.
     Decide,
     /// Decide about a parked message.
     Release,
+    /// Read the metrics.
+    Metrics,
 }
 
 impl Role {
@@ -45,18 +44,7 @@ impl Role {
         Self::Revisore,
     ];
 
-    /// Whether this role may do that.
-    #[must_use]
-    pub fn may(self, act: Act) -> bool {
-        match act {
-            Act::View => true,
-            Act::Metrics => matches!(self, Self::Revisore | Self::Operatore | Self::Amministratore),
-            Act::Decide => self != Self::Revisore,
-            Act::Release => matches!(self, Self::Operatore | Self::Controllore | Self::Amministratore),
-        }
-    }
-
-    /// The name, as routes write it.
+    /// The name in settings, routes and tasks.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -68,29 +56,24 @@ impl Role {
             Self::Revisore => "revisore",
         }
     }
-
-    /// All names, for error texts.
-    pub(crate) fn names() -> String {
-        Self::ALL.map(Self::name).join(", ")
-    }
 }
 
-impl Act {
-    /// The roles that may, for error texts.
-    pub(crate) fn roles(self) -> String {
-        let roles = Role::ALL.into_iter().filter(|role| role.may(self)).map(Role::name);
-        roles.collect::<Vec<_>>().join(", ")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_those_of_the_configuration() {
-        for role in Role::ALL {
-            assert_eq!(serde_json::to_value(role).unwrap(), role.name());
+impl Right {
+    /// The roles that have this right.
+    #[must_use]
+    pub fn roles(self) -> &'static [Role] {
+        use Role::{Amministratore, Controllore, Operatore, Revisore};
+        match self {
+            // A task may name any role; no role stands above the one it names.
+            Self::View | Self::Decide => &Role::ALL,
+            Self::Release => &[Operatore, Controllore, Amministratore],
+            Self::Metrics => &[Operatore, Amministratore, Revisore],
         }
+    }
+
+    /// Whether one of these roles has it.
+    #[must_use]
+    pub fn is_held_by(self, roles: &[Role]) -> bool {
+        roles.iter().any(|role| self.roles().contains(role))
     }
 }

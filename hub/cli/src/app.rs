@@ -28,7 +28,7 @@ impl App {
         let workshop = Workshop::new(&config)?;
         let files = route_files(&config.path(&config.settings.routes))?;
         let checked = workshop.check(&files);
-        if checked.has_errors() {
+        if checked.problems.iter().any(hub_route::Problem::is_error) {
             bail!("routes have problems:\n{}", hub_route::render(&checked.problems, &files));
         }
         let store = open_store(&config)?;

@@ -20,7 +20,9 @@ pub enum Error {
         detail: String,
     },
     /// Events are missing between what the ledger has seen and what it was given.
-    #[error("the ledger has seen journal/{partition} up to offset {seen} but was given {given}; run `raccordo ledger rebuild`")]
+    #[error(
+        "the ledger has seen journal/{partition} up to offset {seen} but was given {given}; run `raccordo ledger rebuild`"
+    )]
     Gap {
         /// Partition of the journal.
         partition: u16,

@@ -227,7 +227,8 @@ impl FileReader {
         if let Some(conn) = idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
             return Ok(conn);
         }
-        let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let conn =
+            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         conn.busy_timeout(BUSY)?;
         Ok(conn)
     }

@@ -10,9 +10,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
+use crate::Error;
 use crate::project::{At, project};
 use crate::schema::{self, TABLES};
-use crate::Error;
 
 /// Amounts beyond this (in cents; 100 000 million euro) are kept exactly in their case but stay out of sums, so that a sum
 /// of a million of them still fits 64 bits.

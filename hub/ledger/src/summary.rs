@@ -34,9 +34,12 @@ pub fn summary_of(what: &What) -> String {
             let from = if sender.is_empty() { String::new() } else { format!(" from {sender}") };
             format!("received{from} by {source}, {bytes} bytes")
         }
+        What::State { to, from, moved: true, .. } if from.is_empty() => format!("state {to}"),
         What::State { to, from, moved: true, .. } => format!("state {from} -> {to}"),
         What::State { to, from, note, .. } => format!("state stays {from}, {to} came too late: {note}"),
-        What::Archived(document) => format!("archived {} ({}, {} bytes)", document.name, document.class, document.bytes),
+        What::Archived(document) => {
+            format!("archived {} ({}, {} bytes)", document.name, document.class, document.bytes)
+        }
         What::Logged { text } => text.clone(),
         What::Finished => "finished".into(),
         What::Dropped { reason } => format!("ended before the end of its route: {reason}"),

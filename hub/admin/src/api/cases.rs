@@ -1,175 +1,161 @@
-//! Cases.
+//! Cases: what became of a payment order.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{OriginalUri, State};
+use axum::extract::State;
+use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use hub_ledger::rows::{CaseRow, DocumentRow, EventRow};
-use hub_ledger::{CaseDetail, CaseFilter, Page};
+use hub_ledger::{CaseDetail, CaseFilter, Page, PageRequest};
+use jiff::Timestamp;
+use rust_decimal::Decimal;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{AfterQuery, seen};
-use crate::auth::{Caller, Person};
-use crate::extract::{Params, decoded, instant, page, raw_tail};
+use super::{Answer, whole};
+use crate::Right;
+use crate::ask::{After, Params, decoded, params};
 use crate::problem::Problem;
-use crate::roles::Act;
-use crate::router::App;
+use crate::staff::Person;
+use crate::state::Desk;
 
 /// Which cases.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct CaseQuery {
+pub(crate) struct CasesQuery {
     /// Of this kind, for example `mandato`.
-    pub kind: Option<String>,
-    /// In this state.
-    pub state: Option<String>,
+    kind: Option<String>,
+    /// In this state; empty: before the first.
+    state: Option<String>,
     /// Of this entity.
-    pub entity: Option<String>,
+    entity: Option<String>,
     /// With this text in their id.
-    pub text: Option<String>,
-    /// Opened at or after: `2026-03-01` (in Italy) or `2026-03-01T10:00:00Z`.
-    pub from: Option<String>,
-    /// Opened before.
-    pub to: Option<String>,
-    /// Of at least this amount, in euro, for example `100.50`.
-    pub amount_min: Option<String>,
-    /// Of at most this amount.
-    pub amount_max: Option<String>,
+    text: Option<String>,
+    /// Opened at or after, RFC 3339.
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<Timestamp>,
+    /// Opened before, RFC 3339.
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<Timestamp>,
+    /// Of at least this amount, in euro, `12.50`.
+    #[param(value_type = Option<String>)]
+    amount_min: Option<Decimal>,
+    /// Of at most this amount, in euro.
+    #[param(value_type = Option<String>)]
+    amount_max: Option<Decimal>,
     /// `next` of the page before.
-    pub cursor: Option<String>,
-    /// Rows on a page, 1 to 200.
-    pub limit: Option<usize>,
-    /// Position that a write returned: the answer has seen it.
-    pub after: Option<String>,
+    cursor: Option<String>,
+    /// Rows of a page, 1 to 200; usually 50.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+    /// Waits until the answer includes this position, which a write returned.
+    after: Option<String>,
 }
 
 /// Which events of a case.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct TimelineQuery {
     /// `next` of the page before.
     cursor: Option<String>,
-    /// Rows on a page, 1 to 200.
+    /// Rows of a page, 1 to 200; usually 50.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
-    /// Position that a write returned: the answer has seen it.
+    /// Waits until the answer includes this position, which a write returned.
     after: Option<String>,
 }
 
 /// Cases, newest first.
-#[utoipa::path(get, path = "/api/v1/cases", tag = "cases", params(CaseQuery), responses(
-    (status = 200, description = "A page", body = Page<CaseRow>),
-    (status = "4XX", description = "A problem", body = crate::ProblemBody, content_type = "application/problem+json"),
+#[utoipa::path(get, path = "/api/v1/cases", tag = "cases", params(CasesQuery), responses(
+    (status = 200, description = "A page of cases", body = Page<CaseRow>),
+    (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-pub(crate) async fn cases(
-    State(app): State<Arc<App>>,
-    Caller(person): Caller,
-    Params(query): Params<CaseQuery>,
-) -> Result<Json<Page<CaseRow>>, Problem> {
-    person.may(Act::View)?;
-    seen(&app, query.after.as_deref()).await?;
-    Ok(Json(app.state.ledger.cases(filter(&person, query)?).await?))
-}
-
-fn filter(person: &Person, query: CaseQuery) -> Result<CaseFilter, Problem> {
-    Ok(CaseFilter {
+pub(crate) async fn list(
+    State(desk): State<Arc<Desk>>,
+    person: Person,
+    Params(query): Params<CasesQuery>,
+) -> Answer<Page<CaseRow>> {
+    person.must(Right::View)?;
+    desk.seen(query.after.as_deref()).await?;
+    let filter = CaseFilter {
         visible: person.visible(),
-        from: instant("from", query.from.as_deref())?,
-        to: instant("to", query.to.as_deref())?,
-        amount_min: amount("amount_min", query.amount_min)?,
-        amount_max: amount("amount_max", query.amount_max)?,
         kind: query.kind,
         state: query.state,
         entity: query.entity,
         text: query.text,
-        page: page(query.cursor, query.limit),
-    })
+        from: query.from,
+        to: query.to,
+        amount_min: query.amount_min,
+        amount_max: query.amount_max,
+        page: PageRequest { cursor: query.cursor, limit: query.limit },
+    };
+    Ok(Json(desk.ledger.cases(filter).await?))
 }
 
-fn amount<T: std::str::FromStr>(field: &str, text: Option<String>) -> Result<Option<T>, Problem> {
-    let wrong = |_| Problem::bad_request(format!("`{field}` is not an amount; write for example 100.50"));
-    text.map(|text| text.parse().map_err(wrong)).transpose()
-}
-
-/// A part of a case: ids have slashes, and axum allows nothing behind a wildcard.
-///
-/// The path is looked at as it was sent: in `/cases/A%2F1/timeline` the last part names the list, in `/cases/A%2Ftimeline`
-/// it belongs to the id.
-pub(crate) async fn case_or_part(
-    state: State<Arc<App>>,
-    caller: Caller,
-    OriginalUri(uri): OriginalUri,
-    timeline_query: Result<Params<TimelineQuery>, Problem>,
-    query: Result<Params<AfterQuery>, Problem>,
-) -> Result<Response, Problem> {
-    let tail = raw_tail(&uri, "/api/v1/cases/");
-    if let Some(id) = tail.strip_suffix("/timeline") {
-        return Ok(timeline(state, caller, decoded(id)?, timeline_query?).await?.into_response());
-    }
-    match tail.strip_suffix("/documents") {
-        Some(id) => Ok(documents(state, caller, decoded(id)?, query?).await?.into_response()),
-        None => Ok(case(state, caller, decoded(tail)?, query?).await?.into_response()),
+/// Addresses below a case. Ids hold slashes: `/cases/UFAAAA%2F2026%2F1/timeline` and `/cases/UFAAAA/2026/1/timeline` are
+/// the same. (An id that itself ends in `/timeline` or `/documents` needs `%2F`.)
+pub(crate) async fn of_case(State(desk): State<Arc<Desk>>, person: Person, uri: Uri) -> Result<Response, Problem> {
+    person.must(Right::View)?;
+    let raw = uri.path().rsplit_once("/cases/").map_or("", |_| below_cases(uri.path()));
+    let parts = [("/timeline", Part::Timeline), ("/documents", Part::Documents)];
+    let named = parts.into_iter().find_map(|(end, part)| Some((raw.strip_suffix(end)?, part)));
+    let (raw, part) = named.filter(|(id, _)| !id.is_empty()).unwrap_or((raw, Part::Case));
+    let id = decoded(raw)?;
+    match part {
+        Part::Case => Ok(show(&desk, &person, &id, params(&uri)?).await?.into_response()),
+        Part::Timeline => Ok(timeline(&desk, &person, &id, params(&uri)?).await?.into_response()),
+        Part::Documents => Ok(documents(&desk, &person, &id, params(&uri)?).await?.into_response()),
     }
 }
 
-fn unknown(id: &str) -> Problem {
-    Problem::not_found(format!("there is no case {id} that you may see"))
+enum Part {
+    Case,
+    Timeline,
+    Documents,
+}
+
+/// The path behind the first `/cases/`, still escaped.
+fn below_cases(path: &str) -> &str {
+    path.split_once("/cases/").map_or("", |(_, rest)| rest)
 }
 
 /// One case with what belongs to it; of each list the first 200.
 #[utoipa::path(get, path = "/api/v1/cases/{id}", tag = "cases",
-    params(("id" = String, Path, description = "The case; slashes may stand as they are or as %2F"), AfterQuery),
-    responses(
-        (status = 200, description = "The case", body = CaseDetail),
-        (status = "4XX", description = "A problem", body = crate::ProblemBody, content_type = "application/problem+json"),
-    ))]
-async fn case(
-    State(app): State<Arc<App>>,
-    Caller(person): Caller,
-    id: String,
-    Params(query): Params<AfterQuery>,
-) -> Result<Json<CaseDetail>, Problem> {
-    person.may(Act::View)?;
-    seen(&app, query.after.as_deref()).await?;
-    app.state.ledger.case(&id, person.visible()).await?.map(Json).ok_or_else(|| unknown(&id))
+    params(("id" = String, Path, description = "The case's id; write `/` as `%2F`"), After), responses(
+    (status = 200, description = "The case", body = CaseDetail),
+    (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
+))]
+async fn show(desk: &Desk, person: &Person, id: &str, query: After) -> Answer<CaseDetail> {
+    desk.seen(query.after.as_deref()).await?;
+    desk.ledger.case(id, person.visible()).await?.map(Json).ok_or_else(|| unknown(id))
 }
 
-/// The events of a case, oldest first.
+/// What happened to a case, oldest first.
 #[utoipa::path(get, path = "/api/v1/cases/{id}/timeline", tag = "cases",
-    params(("id" = String, Path, description = "The case; slashes may stand as they are or as %2F"), TimelineQuery),
-    responses(
-        (status = 200, description = "A page", body = Page<EventRow>),
-        (status = "4XX", description = "A problem", body = crate::ProblemBody, content_type = "application/problem+json"),
-    ))]
-async fn timeline(
-    State(app): State<Arc<App>>,
-    Caller(person): Caller,
-    id: String,
-    Params(query): Params<TimelineQuery>,
-) -> Result<Json<Page<EventRow>>, Problem> {
-    person.may(Act::View)?;
-    seen(&app, query.after.as_deref()).await?;
-    let events = app.state.ledger.timeline(&id, person.visible(), page(query.cursor, query.limit)).await?;
-    events.map(Json).ok_or_else(|| unknown(&id))
+    params(("id" = String, Path, description = "The case's id; write `/` as `%2F`"), TimelineQuery), responses(
+    (status = 200, description = "A page of events", body = Page<EventRow>),
+    (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
+))]
+async fn timeline(desk: &Desk, person: &Person, id: &str, query: TimelineQuery) -> Answer<Page<EventRow>> {
+    desk.seen(query.after.as_deref()).await?;
+    let page = PageRequest { cursor: query.cursor, limit: query.limit };
+    desk.ledger.timeline(id, person.visible(), page).await?.map(Json).ok_or_else(|| unknown(id))
 }
 
-/// The documents of a case.
+/// The documents of a case; their bytes are at `/api/v1/documents/{sha256}`.
 #[utoipa::path(get, path = "/api/v1/cases/{id}/documents", tag = "cases",
-    params(("id" = String, Path, description = "The case; slashes may stand as they are or as %2F"), AfterQuery),
-    responses(
-        (status = 200, description = "The first 200", body = Vec<DocumentRow>),
-        (status = "4XX", description = "A problem", body = crate::ProblemBody, content_type = "application/problem+json"),
-    ))]
-async fn documents(
-    State(app): State<Arc<App>>,
-    Caller(person): Caller,
-    id: String,
-    Params(query): Params<AfterQuery>,
-) -> Result<Json<Vec<DocumentRow>>, Problem> {
-    person.may(Act::View)?;
-    seen(&app, query.after.as_deref()).await?;
-    app.state.ledger.documents(&id, person.visible()).await?.map(Json).ok_or_else(|| unknown(&id))
+    params(("id" = String, Path, description = "The case's id; write `/` as `%2F`"), After), responses(
+    (status = 200, description = "The first 200 documents", body = Page<DocumentRow>),
+    (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
+))]
+async fn documents(desk: &Desk, person: &Person, id: &str, query: After) -> Answer<Page<DocumentRow>> {
+    desk.seen(query.after.as_deref()).await?;
+    desk.ledger.documents(id, person.visible()).await?.map(whole).ok_or_else(|| unknown(id))
+}
+
+fn unknown(id: &str) -> Problem {
+    Problem::not_found(format!("there is no case `{id}` among those that you may see"))
 }

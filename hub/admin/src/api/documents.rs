@@ -2,60 +2,70 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG};
+use axum::response::Response;
 
-use super::{AfterQuery, seen};
-use crate::auth::Caller;
-use crate::extract::Params;
+use crate::Right;
+use crate::ask::{After, Id, Params};
 use crate::problem::Problem;
-use crate::roles::Act;
-use crate::router::App;
+use crate::staff::Person;
+use crate::state::Desk;
 
-/// Longest file name that is offered.
-const NAME_MAX: usize = 100;
+/// Longest file name that is proposed for a download.
+const NAME_CHARS_MAX: usize = 120;
 
-/// The bytes of a document, if a case names it that the caller may see.
-#[utoipa::path(get, path = "/api/v1/documents/{sha256}", tag = "cases",
-    params(("sha256" = String, Path, description = "Hash of the document"), AfterQuery),
-    responses(
-        (status = 200, description = "The bytes, under their own MIME type", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = "4XX", description = "A problem", body = crate::ProblemBody, content_type = "application/problem+json"),
-    ))]
-pub(crate) async fn document(
-    State(app): State<Arc<App>>,
-    Caller(person): Caller,
-    Path(sha256): Path<String>,
-    Params(query): Params<AfterQuery>,
+/// The bytes of a document, if a case names it that you may see.
+#[utoipa::path(get, path = "/api/v1/documents/{sha256}", tag = "documents",
+    params(("sha256" = String, Path, description = "SHA-256 of the bytes, hexadecimal"), After), responses(
+    (status = 200, description = "The bytes as they were kept, under their own MIME type", content_type = "application/octet-stream"),
+    (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn download(
+    State(desk): State<Arc<Desk>>,
+    person: Person,
+    Id(sha256): Id,
+    Params(query): Params<After>,
 ) -> Result<Response, Problem> {
-    person.may(Act::View)?;
-    seen(&app, query.after.as_deref()).await?;
-    let document = app.state.ledger.document(&sha256, person.visible()).await?;
-    let document = document.ok_or_else(|| Problem::not_found(format!("there is no document {sha256} that you may see")))?;
-    download(&app, &document.sha256, &document.mime, &document.name).await
-}
-
-/// The bytes of a blob as a file to keep, never as a page to show.
-pub(super) async fn download(app: &App, sha256: &str, mime: &str, name: &str) -> Result<Response, Problem> {
-    let found = app.state.operate.blobs().get(sha256).await.map_err(|error| {
-        tracing::error!(%error, %sha256, "a document cannot be read");
-        Problem::internal(format!("document {sha256} cannot be read; see the hub's log"))
+    person.must(Right::View)?;
+    desk.seen(query.after.as_deref()).await?;
+    let found = desk.ledger.document(&sha256, person.visible()).await?;
+    let row = found.ok_or_else(|| {
+        Problem::not_found(format!("no case that you may see has a document `{sha256}`"))
     })?;
-    let bytes = found.ok_or_else(|| Problem::not_found(format!("document {sha256} is not in the store of this hub")))?;
-    let mime = HeaderValue::from_str(mime).unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    let name = file_name(name, sha256);
-    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""))
-        .unwrap_or(HeaderValue::from_static("attachment"));
-    Ok(([(header::CONTENT_TYPE, mime), (header::CONTENT_DISPOSITION, disposition)], bytes).into_response())
+    bytes(&desk, &row.sha256, &row.mime, &row.name).await
 }
 
-/// A name that is safe on every file system and in every header.
-fn file_name(name: &str, sha256: &str) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' };
-    let name: String = name.chars().take(NAME_MAX).map(safe).collect();
-    let name = name.trim_start_matches('.');
-    if name.is_empty() { sha256.chars().take(NAME_MAX).map(safe).collect() } else { name.to_string() }
+/// The bytes of a hash as a file to save. The blob store compares them with their hash when it reads them.
+pub(crate) async fn bytes(desk: &Desk, sha256: &str, mime: &str, name: &str) -> Result<Response, Problem> {
+    let found = desk.operate.blobs().get(sha256).await.map_err(|e| Problem::failed("the document cannot be read", &e))?;
+    let found = found.ok_or_else(|| {
+        Problem::failed("the document is not in the blob store; bring it back from the backup", &sha256)
+    })?;
+    let mut response = Response::new(Body::from(found));
+    let headers = response.headers_mut();
+    let mime = HeaderValue::from_str(mime).ok().filter(|mime| !mime.is_empty());
+    let _ = headers.insert(CONTENT_TYPE, mime.unwrap_or(HeaderValue::from_static("application/octet-stream")));
+    let _ = headers.insert(CONTENT_DISPOSITION, disposition(name));
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{sha256}\"")) {
+        let _ = headers.insert(ETAG, tag);
+    }
+    Ok(response)
+}
+
+/// A proposal for the file's name: plain letters for old clients, the whole name for others (RFC 6266, RFC 8187).
+fn disposition(name: &str) -> HeaderValue {
+    let name: String = name.chars().take(NAME_CHARS_MAX).map(|c| if matches!(c, '/' | '\\') { '_' } else { c }).collect();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let plain: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
+    let whole: String = name
+        .bytes()
+        .map(|b| if is_plain(char::from(b)) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect();
+    HeaderValue::from_str(&format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{whole}"))
+        .unwrap_or(HeaderValue::from_static("attachment"))
 }
 
 #[cfg(test)]
@@ -63,10 +73,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_names_are_tame() {
-        assert_eq!(file_name("flusso 1.xml", "ab"), "flusso_1.xml");
-        assert_eq!(file_name("../../etc/passwd", "ab"), "_.._etc_passwd");
-        assert_eq!(file_name("a\"\r\nX: y", "ab"), "a___X__y");
-        assert_eq!(file_name("", "ab"), "ab");
+    fn a_name_cannot_leave_its_header() {
+        let value = disposition("../è \"x\"\r\nSet-Cookie: a=b.xml");
+        let text = value.to_str().unwrap();
+        assert!(text.starts_with("attachment; filename=\".._"), "{text}");
+        assert!(text.contains("%C3%A8"), "{text}");
+        assert!(!text.contains('\r') && !text.contains("\"x\""), "{text}");
     }
 }

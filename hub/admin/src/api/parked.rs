@@ -1,161 +1,182 @@
-//! Messages that wait for a person: refused, failed, rejected (dead letters), in doubt.
+//! Messages that wait for a person: parked and dead.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use hub_ledger::rows::ParkedRow;
-use hub_ledger::{Page, ParkedFilter};
+use hub_ledger::{Page, PageRequest, ParkedFilter};
 use hub_life::outbound::Action;
-use hub_runtime::Release;
+use hub_runtime::{Release, Released};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::tasks::bounded;
-use super::{AfterQuery, documents, seen};
-use crate::auth::{Caller, Person};
-use crate::extract::{JsonBody, Params, page};
+use super::{Answer, documents};
+use crate::Right;
+use crate::ask::{self, After, Id, Params, Which};
 use crate::problem::Problem;
-use crate::roles::Act;
-use crate::router::App;
+use crate::staff::Person;
+use crate::state::Desk;
 
 /// Which parked messages.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct ParkedQuery {
-    /// Waiting (`true`) or released ones; both if absent.
-    pub open: Option<bool>,
-    /// `refused`, `step`, `rejected`, `not_sent`, `in_doubt`, `wait`.
-    pub kind: Option<String>,
+pub(crate) struct ParkedQuery {
+    /// Of this kind: `refused`, `step`, `rejected`, `not_sent`, `in_doubt`, `wait`.
+    kind: Option<String>,
     /// Of this entity.
-    pub entity: Option<String>,
+    entity: Option<String>,
+    /// `open` (usual), `closed` (released) or `all`.
+    #[serde(default)]
+    #[param(inline)]
+    state: Which,
     /// `next` of the page before.
-    pub cursor: Option<String>,
-    /// Rows on a page, 1 to 200.
-    pub limit: Option<usize>,
-    /// Position that a write returned: the answer has seen it.
-    pub after: Option<String>,
+    cursor: Option<String>,
+    /// Rows of a page, 1 to 200; usually 50.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+    /// Waits until the answer includes this position, which a write returned.
+    after: Option<String>,
 }
 
-/// What a person decides about a parked message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// What to do with a parked message; the message's `actions` says what fits it.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum What {
+    /// Try again (only what surely had no effect).
+    Retry,
+    /// It did arrive: go on as if the receipt had come.
+    Delivered,
+    /// It did not arrive: send the same bytes again.
+    NotDelivered,
+    /// It shall not be sent.
+    GiveUp,
+}
+
+impl From<What> for Action {
+    fn from(what: What) -> Self {
+        match what {
+            What::Retry => Self::Retry,
+            What::Delivered => Self::Delivered,
+            What::NotDelivered => Self::NotDelivered,
+            What::GiveUp => Self::GiveUp,
+        }
+    }
+}
+
+/// A decision about a parked message.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ReleaseRequest {
-    /// One of the message's `actions`: `retry`, `delivered`, `not_delivered` (sends again), `give_up`.
-    pub action: String,
-    /// The proof, or the reason: stands in the history of the case.
-    pub note: String,
+pub(crate) struct ReleaseBody {
+    /// What to do.
+    action: What,
+    /// The proof, or the reason: it is written down. 1 to 4000 bytes.
+    note: String,
 }
 
-/// A release that was done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ReleaseView {
+/// It was done.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Done {
+    /// Always `true`.
+    done: bool,
     /// Position of the write: hand it to a read as `after`.
-    pub position: String,
+    position: String,
 }
 
-/// Parked messages, newest first.
+/// Parked messages, newest first; those that still wait unless asked otherwise.
 #[utoipa::path(get, path = "/api/v1/parked", tag = "parked", params(ParkedQuery), responses(
-    (status = 200, description = "A page", body = Page<ParkedRow>),
-    (status = "4XX", description = "A problem", body = crate::ProblemBody, content_type = "application/problem+json"),
+    (status = 200, description = "A page of parked messages", body = Page<ParkedRow>),
+    (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-pub(crate) async fn parked_list(
-    State(app): State<Arc<App>>,
-    Caller(person): Caller,
+pub(crate) async fn list(
+    State(desk): State<Arc<Desk>>,
+    person: Person,
     Params(query): Params<ParkedQuery>,
-) -> Result<Json<Page<ParkedRow>>, Problem> {
-    person.may(Act::View)?;
-    seen(&app, query.after.as_deref()).await?;
-    let ParkedQuery { open, kind, entity, cursor, limit, .. } = query;
-    let filter = ParkedFilter { visible: person.visible(), kind, entity, open, page: page(cursor, limit) };
-    Ok(Json(app.state.ledger.parked_list(filter).await?))
+) -> Answer<Page<ParkedRow>> {
+    person.must(Right::View)?;
+    desk.seen(query.after.as_deref()).await?;
+    let filter = ParkedFilter {
+        visible: person.visible(),
+        kind: query.kind,
+        entity: query.entity,
+        open: query.state.open(),
+        page: PageRequest { cursor: query.cursor, limit: query.limit },
+    };
+    Ok(Json(desk.ledger.parked_list(filter).await?))
 }
 
-/// One parked message, with the evidence.
+async fn find(desk: &Desk, person: &Person, id: &str) -> Result<ParkedRow, Problem> {
+    let found = desk.ledger.parked(id, person.visible()).await?;
+    found.ok_or_else(|| Problem::not_found(format!("there is no parked message `{id}` among those that you may see")))
+}
+
+/// One parked message with its evidence.
 #[utoipa::path(get, path = "/api/v1/parked/{id}", tag = "parked",
-    params(("id" = String, Path, description = "The parked message"), AfterQuery),
-    responses(
-        (status = 200, description = "The parked message", body = ParkedRow),
-        (status = "4XX", description = "A problem", body = crate::ProblemBody, content_type = "application/problem+json"),
-    ))]
-pub(crate) async fn parked(
-    State(app): State<Arc<App>>,
-    Caller(person): Caller,
-    Path(id): Path<String>,
-    Params(query): Params<AfterQuery>,
-) -> Result<Json<ParkedRow>, Problem> {
-    person.may(Act::View)?;
-    seen(&app, query.after.as_deref()).await?;
-    Ok(Json(row(&app, &person, &id).await?))
+    params(("id" = String, Path, description = "The parked message's id"), After), responses(
+    (status = 200, description = "The parked message", body = ParkedRow),
+    (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn show(
+    State(desk): State<Arc<Desk>>,
+    person: Person,
+    Id(id): Id,
+    Params(query): Params<After>,
+) -> Answer<ParkedRow> {
+    person.must(Right::View)?;
+    desk.seen(query.after.as_deref()).await?;
+    find(&desk, &person, &id).await.map(Json)
 }
 
-/// The body of a parked message.
+/// The body of a parked message, byte for byte.
 #[utoipa::path(get, path = "/api/v1/parked/{id}/body", tag = "parked",
-    params(("id" = String, Path, description = "The parked message"), AfterQuery),
-    responses(
-        (status = 200, description = "The bytes, under their own MIME type", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = "4XX", description = "A problem", body = crate::ProblemBody, content_type = "application/problem+json"),
-    ))]
-pub(crate) async fn parked_body(
-    State(app): State<Arc<App>>,
-    Caller(person): Caller,
-    Path(id): Path<String>,
-    Params(query): Params<AfterQuery>,
+    params(("id" = String, Path, description = "The parked message's id"), After), responses(
+    (status = 200, description = "The bytes as they were kept, under their own MIME type", content_type = "application/octet-stream"),
+    (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn body(
+    State(desk): State<Arc<Desk>>,
+    person: Person,
+    Id(id): Id,
+    Params(query): Params<After>,
 ) -> Result<Response, Problem> {
-    person.may(Act::View)?;
-    seen(&app, query.after.as_deref()).await?;
-    let parked = row(&app, &person, &id).await?;
-    documents::download(&app, &parked.sha256, &parked.mime, "").await
+    person.must(Right::View)?;
+    desk.seen(query.after.as_deref()).await?;
+    let row = find(&desk, &person, &id).await?;
+    documents::bytes(&desk, &row.sha256, &row.mime, &format!("parked-{id}")).await
 }
 
-async fn row(app: &App, person: &Person, id: &str) -> Result<ParkedRow, Problem> {
-    let row = app.state.ledger.parked(id, person.visible()).await?;
-    row.ok_or_else(|| Problem::not_found(format!("there is no parked message {id} that you may see")))
-}
-
-/// Decides about a parked message. Its owner judges; the answer is its verdict.
-#[utoipa::path(post, path = "/api/v1/parked/{id}/release", tag = "parked", request_body = ReleaseRequest,
-    params(("id" = String, Path, description = "The parked message")),
-    responses(
-        (status = 200, description = "It was done", body = ReleaseView),
-        (status = 404, description = "There is no such parked message", body = crate::ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It was not done, and why", body = crate::ProblemBody, content_type = "application/problem+json"),
-        (status = 504, description = "It was recorded and will be judged; ask for the message later", body = crate::ProblemBody, content_type = "application/problem+json"),
-    ))]
+/// Decides about a parked message. Its owner judges; what does not fit is a problem with its reason.
+#[utoipa::path(post, path = "/api/v1/parked/{id}/release", tag = "parked", request_body = ReleaseBody,
+    params(("id" = String, Path, description = "The parked message's id")), responses(
+    (status = 200, description = "It was done", body = Done),
+    (status = 409, description = "It does not fit, or somebody was faster", body = Problem, content_type = "application/problem+json"),
+    (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
+))]
 pub(crate) async fn release(
-    State(app): State<Arc<App>>,
-    Caller(person): Caller,
-    Path(id): Path<String>,
-    JsonBody(request): JsonBody<ReleaseRequest>,
-) -> Result<Json<ReleaseView>, Problem> {
-    person.may(Act::Release)?;
-    let (action, note) = (action(&request.action)?, note(request.note)?);
+    State(desk): State<Arc<Desk>>,
+    person: Person,
+    Id(id): Id,
+    ask::Json(body): ask::Json<ReleaseBody>,
+) -> Answer<Done> {
+    person.must(Right::Release)?;
+    ask::words("note", &body.note)?;
+    if body.note.trim().is_empty() {
+        return Err(Problem::invalid("`note` is empty; write the proof or the reason, it is kept with the decision"));
+    }
+    let _row = find(&desk, &person, &id).await?;
+    let released = carry_out(&desk, &person, &id, body.action, body.note).await?;
+    let Released { done, reason, position } = released;
+    tracing::info!(parked = id, person = person.name, action = ?body.action, done, reason, "release");
+    if done { Ok(Json(Done { done, position })) } else { Err(Problem::conflict("not-released", reason)) }
+}
+
+/// On a task of its own: a caller who hangs up must not leave the hub in the middle of a command.
+async fn carry_out(desk: &Desk, person: &Person, id: &str, what: What, note: String) -> Result<Released, Problem> {
     let (by, entities) = (person.name.clone(), person.entities());
-    let released = app.state.operate.release(Release { parked: id.clone(), action, by, entities, note }).await?;
-    if released.done {
-        return Ok(Json(ReleaseView { position: released.position }));
-    }
-    // Unknown and foreign ones look the same to those who may not see them.
-    let _ = row(&app, &person, &id).await?;
-    Err(Problem::conflict("not-released", released.reason))
-}
-
-fn action(name: &str) -> Result<Action, Problem> {
-    match name {
-        "retry" => Ok(Action::Retry),
-        "delivered" => Ok(Action::Delivered),
-        "not_delivered" => Ok(Action::NotDelivered),
-        "give_up" => Ok(Action::GiveUp),
-        _ => Err(Problem::bad_request("`action` must be one of retry, delivered, not_delivered, give_up")),
-    }
-}
-
-/// A decision about money needs words: they are all that later readers have.
-fn note(note: String) -> Result<String, Problem> {
-    if note.trim().is_empty() {
-        return Err(Problem::bad_request("`note` is empty; write the proof, or the reason"));
-    }
-    bounded("note", note)
+    let release = Release { parked: id.to_string(), action: what.into(), by, entities, note };
+    let operate = desk.operate.clone();
+    let done = tokio::spawn(async move { operate.release(release).await });
+    Ok(done.await.map_err(|e| Problem::failed("the release was broken off", &e))??)
 }

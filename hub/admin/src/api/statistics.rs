@@ -1,61 +1,61 @@
-//! Statistics.
+//! Statistics: how many, how much, by entity and month.
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
-use hub_ledger::StatisticsFilter;
 use hub_ledger::rows::StatisticsRow;
+use hub_ledger::{Page, StatisticsFilter};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::seen;
-use crate::auth::Caller;
-use crate::extract::Params;
+use super::{Answer, whole};
+use crate::Right;
+use crate::ask::Params;
 use crate::problem::Problem;
-use crate::roles::Act;
-use crate::router::App;
+use crate::staff::Person;
+use crate::state::Desk;
 
 /// Which statistics.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct StatisticsQuery {
+pub(crate) struct StatisticsQuery {
     /// Of this entity.
-    pub entity: Option<String>,
+    entity: Option<String>,
     /// Of this kind of case.
-    pub kind: Option<String>,
+    kind: Option<String>,
     /// From this month on, `2026-01`.
-    pub from: Option<String>,
+    #[param(pattern = "^[0-9]{4}-[0-9]{2}$")]
+    from: Option<String>,
     /// Up to this month, itself included.
-    pub to: Option<String>,
-    /// Position that a write returned: the answer has seen it.
-    pub after: Option<String>,
+    #[param(pattern = "^[0-9]{4}-[0-9]{2}$")]
+    to: Option<String>,
+    /// Waits until the answer includes this position, which a write returned.
+    after: Option<String>,
 }
 
-/// How many cases came into which state, by entity and month, and their amounts.
+/// How many cases came into which state, and their exact amounts, by entity and month (Europe/Rome).
 #[utoipa::path(get, path = "/api/v1/statistics", tag = "statistics", params(StatisticsQuery), responses(
-    (status = 200, description = "By entity, month, kind and state; at most 10 000 rows", body = Vec<StatisticsRow>),
-    (status = "4XX", description = "A problem", body = crate::ProblemBody, content_type = "application/problem+json"),
+    (status = 200, description = "The rows", body = Page<StatisticsRow>),
+    (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn statistics(
-    State(app): State<Arc<App>>,
-    Caller(person): Caller,
+    State(desk): State<Arc<Desk>>,
+    person: Person,
     Params(query): Params<StatisticsQuery>,
-) -> Result<Json<Vec<StatisticsRow>>, Problem> {
-    person.may(Act::View)?;
-    seen(&app, query.after.as_deref()).await?;
+) -> Answer<Page<StatisticsRow>> {
+    person.must(Right::View)?;
+    desk.seen(query.after.as_deref()).await?;
     let (from, to) = (month("from", query.from)?, month("to", query.to)?);
-    let filter = StatisticsFilter { visible: person.visible(), entity: query.entity, kind: query.kind, from, to };
-    Ok(Json(app.state.ledger.statistics(filter).await?))
+    let filter =
+        StatisticsFilter { visible: person.visible(), entity: query.entity, kind: query.kind, from, to };
+    Ok(whole(desk.ledger.statistics(filter).await?))
 }
 
 fn month(field: &str, text: Option<String>) -> Result<Option<String>, Problem> {
-    let is_month = |text: &str| format!("{text}-01").parse::<jiff::civil::Date>().is_ok() && text.len() == 7;
+    let fits = |text: &str| text.len() == 7 && format!("{text}-01").parse::<jiff::civil::Date>().is_ok();
     match text {
-        Some(text) if !is_month(&text) => {
-            Err(Problem::bad_request(format!("`{field}` is not a month; write for example 2026-03")))
-        }
-        text => Ok(text),
+        Some(text) if !fits(&text) => Err(Problem::bad(format!("`{field}` is `{text}`; write a month such as `2026-01`"))),
+        month => Ok(month),
     }
 }

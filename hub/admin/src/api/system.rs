@@ -153,7 +153,10 @@ pub(crate) async fn status(State(app): State<Arc<App>>, Caller(person): Caller) 
     (status = 200, description = "All routes", body = Vec<RouteView>),
     (status = "4XX", description = "A problem", body = crate::ProblemBody, content_type = "application/problem+json"),
 ))]
-pub(crate) async fn routes(State(app): State<Arc<App>>, Caller(person): Caller) -> Result<Json<Vec<RouteView>>, Problem> {
+pub(crate) async fn routes(
+    State(app): State<Arc<App>>,
+    Caller(person): Caller,
+) -> Result<Json<Vec<RouteView>>, Problem> {
     person.may(Act::View)?;
     Ok(Json(app.state.operate.routes().into_iter().map(Into::into).collect()))
 }
@@ -163,7 +166,10 @@ pub(crate) async fn routes(State(app): State<Arc<App>>, Caller(person): Caller) 
     (status = 200, description = "All alarms; empty when all is well", body = Vec<AlarmView>),
     (status = "4XX", description = "A problem", body = crate::ProblemBody, content_type = "application/problem+json"),
 ))]
-pub(crate) async fn alarms(State(app): State<Arc<App>>, Caller(person): Caller) -> Result<Json<Vec<AlarmView>>, Problem> {
+pub(crate) async fn alarms(
+    State(app): State<Arc<App>>,
+    Caller(person): Caller,
+) -> Result<Json<Vec<AlarmView>>, Problem> {
     person.may(Act::View)?;
     Ok(Json(app.state.operate.alarms().into_iter().map(Into::into).collect()))
 }

@@ -1,218 +1,295 @@
-//! Tasks for people.
+//! Tasks: what people are asked, and what they say.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use hub_core::journal::Decision;
 use hub_ledger::rows::{DecisionRow, TaskRow};
-use hub_ledger::{Page, TaskFilter};
+use hub_ledger::{Page, PageRequest, TaskFilter};
 use hub_life::task::{Refusal, Word};
+use hub_runtime::Decided;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{AfterQuery, documents, seen};
-use crate::auth::{Caller, Person};
-use crate::extract::{JsonBody, Params, page};
+use super::{Answer, documents};
+use crate::Right;
+use crate::ask::{self, After, Id, Params, Which};
 use crate::problem::Problem;
-use crate::roles::Act;
-use crate::router::App;
+use crate::staff::Person;
+use crate::state::Desk;
 
-/// Longest comment, in bytes.
-pub(super) const COMMENT_BYTES_MAX: usize = 4_000;
-
-/// Which tasks.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct TaskQuery {
-    /// Open (`true`) or closed ones; both if absent.
-    pub open: Option<bool>,
-    /// Only those for the caller's own roles.
-    pub mine: Option<bool>,
-    /// For this role, escalated ones included.
-    pub role: Option<String>,
-    /// Of this entity.
-    pub entity: Option<String>,
-    /// Of this case.
-    pub case: Option<String>,
-    /// `next` of the page before.
-    pub cursor: Option<String>,
-    /// Rows on a page, 1 to 200.
-    pub limit: Option<usize>,
-    /// Position that a write returned: the answer has seen it.
-    pub after: Option<String>,
+/// A task for people.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Task {
+    /// Identity.
+    id: String,
+    /// Its case.
+    case: String,
+    /// The entity of its case; empty if none is known.
+    entity: String,
+    /// `approve` or `todo`.
+    kind: String,
+    /// The role that may decide.
+    role: String,
+    /// The role that may decide too, since the escalation.
+    escalated_to: Option<String>,
+    /// A line for people.
+    title: String,
+    /// How many distinct people must approve.
+    people: u32,
+    /// How many have.
+    approvals: u32,
+    /// Who has.
+    approved_by: Vec<String>,
+    /// Everything that was said about it, oldest first.
+    decisions: Vec<DecisionRow>,
+    /// Who asked for the payment: may not approve it. Empty if unknown.
+    requester: String,
+    /// Hash of the document that is shown: a decision names it.
+    sha256: String,
+    /// MIME type of the document.
+    mime: String,
+    /// Since when it is open.
+    #[schema(value_type = String, format = DateTime)]
+    opened_at: Timestamp,
+    /// Until when.
+    #[schema(value_type = String, format = DateTime)]
+    deadline: Timestamp,
+    /// When it ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    closed_at: Option<Timestamp>,
+    /// How it ended: `approved`, `rejected`, `done`, `expired`, `withdrawn`.
+    outcome: Option<String>,
 }
 
-/// A task and what people have said about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct TaskView {
-    /// The task.
-    pub task: TaskRow,
-    /// What people have said, oldest first.
-    pub decisions: Vec<DecisionRow>,
-}
-
-/// What a person says about a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DecisionRequest {
-    /// `approve`, `reject`, `done`.
-    #[schema(value_type = String)]
-    pub decision: Decision,
-    /// Their words.
-    #[serde(default)]
-    pub comment: String,
-    /// Hash of the document that they were shown.
-    pub sha256: String,
-}
-
-/// A decision that counts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct DecisionView {
-    /// How many people have approved so far.
-    pub approvals: u32,
-    /// How many are needed.
-    pub people: u32,
-    /// How the task ended (`approved`, `rejected`, `done`), if it did.
-    pub outcome: Option<String>,
-    /// Position of the write: hand it to a read as `after`.
-    pub position: String,
-}
-
-/// Tasks, newest first.
-#[utoipa::path(get, path = "/api/v1/tasks", tag = "tasks", params(TaskQuery), responses(
-    (status = 200, description = "A page", body = Page<TaskRow>),
-    (status = "4XX", description = "A problem", body = crate::ProblemBody, content_type = "application/problem+json"),
-))]
-pub(crate) async fn tasks(
-    State(app): State<Arc<App>>,
-    Caller(person): Caller,
-    Params(query): Params<TaskQuery>,
-) -> Result<Json<Page<TaskRow>>, Problem> {
-    person.may(Act::View)?;
-    seen(&app, query.after.as_deref()).await?;
-    let roles = roles(&person, &query);
-    let TaskQuery { open, entity, case, cursor, limit, .. } = query;
-    let filter = TaskFilter { visible: person.visible(), roles, entity, case, open, page: page(cursor, limit) };
-    Ok(Json(app.state.ledger.tasks(filter).await?))
-}
-
-/// The roles to look for: those asked for, of the caller's own if they want only theirs.
-fn roles(person: &Person, query: &TaskQuery) -> Option<Vec<String>> {
-    let mine = query.mine.unwrap_or(false).then(|| person.role_names());
-    match (mine, &query.role) {
-        (None, role) => role.clone().map(|role| vec![role]),
-        (Some(mine), None) => Some(mine),
-        (Some(mine), Some(role)) => Some(mine.into_iter().filter(|own| own == role).collect()),
+impl Task {
+    fn new(row: TaskRow, decisions: Vec<DecisionRow>) -> Self {
+        let text = |text: String| if text.is_empty() { None } else { Some(text) };
+        let approved = decisions.iter().filter(|said| said.decision == "approve");
+        Self {
+            approved_by: approved.map(|said| said.person.clone()).collect(),
+            decisions,
+            escalated_to: text(row.escalated_role),
+            outcome: text(row.outcome),
+            id: row.id,
+            case: row.case,
+            entity: row.entity,
+            kind: row.kind,
+            role: row.role,
+            title: row.title,
+            people: row.people,
+            approvals: row.approvals,
+            requester: row.requester,
+            sha256: row.sha256,
+            mime: row.mime,
+            opened_at: row.opened_at,
+            deadline: row.deadline,
+            closed_at: row.closed_at,
+        }
     }
 }
 
+/// Which tasks.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct TasksQuery {
+    /// For these roles, with commas between them; escalated ones included.
+    role: Option<String>,
+    /// Of this entity.
+    entity: Option<String>,
+    /// Of this case.
+    case: Option<String>,
+    /// `open` (usual), `closed` or `all`.
+    #[serde(default)]
+    #[param(inline)]
+    state: Which,
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// Rows of a page, 1 to 200; usually 50.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+    /// Waits until the answer includes this position, which a write returned.
+    after: Option<String>,
+}
+
+/// What a person says about a task.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DecisionBody {
+    /// `approve` or `reject` (tasks of kind `approve`), `done` (tasks of kind `todo`).
+    #[schema(value_type = String, example = "approve")]
+    decision: Decision,
+    /// Why; at most 4000 bytes.
+    #[serde(default)]
+    comment: String,
+    /// Hash of the document that was shown.
+    sha256: String,
+}
+
+/// A word that counts.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Verdict {
+    /// How many distinct people have approved so far.
+    approvals: u32,
+    /// How many are needed.
+    people: u32,
+    /// How the task ended, if it did: `approved`, `rejected`, `done`.
+    outcome: Option<String>,
+    /// Position of the write: hand it to a read as `after`.
+    position: String,
+}
+
+/// Tasks, newest first; the open ones unless asked otherwise.
+#[utoipa::path(get, path = "/api/v1/tasks", tag = "tasks", params(TasksQuery), responses(
+    (status = 200, description = "A page of tasks", body = Page<Task>),
+    (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn list(
+    State(desk): State<Arc<Desk>>,
+    person: Person,
+    Params(query): Params<TasksQuery>,
+) -> Answer<Page<Task>> {
+    person.must(Right::View)?;
+    desk.seen(query.after.as_deref()).await?;
+    let filter = TaskFilter {
+        visible: person.visible(),
+        roles: query.role.map(|roles| roles.split(',').map(|role| role.trim().to_string()).collect()),
+        entity: query.entity,
+        case: query.case,
+        open: query.state.open(),
+        page: PageRequest { cursor: query.cursor, limit: query.limit },
+    };
+    let page = desk.ledger.tasks(filter).await?;
+    let mut items = Vec::with_capacity(page.items.len());
+    for row in page.items {
+        items.push(with_decisions(&desk, &person, row).await?);
+    }
+    Ok(Json(Page { items, next: page.next }))
+}
+
+async fn with_decisions(desk: &Desk, person: &Person, row: TaskRow) -> Result<Task, Problem> {
+    // An open task without approvals has no decisions: every other word ends it.
+    if row.approvals == 0 && row.closed_at.is_none() {
+        return Ok(Task::new(row, Vec::new()));
+    }
+    match desk.ledger.task(&row.id, person.visible()).await? {
+        Some((row, decisions)) => Ok(Task::new(row, decisions)),
+        None => Ok(Task::new(row, Vec::new())),
+    }
+}
+
+async fn find(desk: &Desk, person: &Person, id: &str) -> Result<Task, Problem> {
+    person.must(Right::View)?;
+    let found = desk.ledger.task(id, person.visible()).await?;
+    let (row, decisions) = found.ok_or_else(|| unknown(id))?;
+    Ok(Task::new(row, decisions))
+}
+
 fn unknown(id: &str) -> Problem {
-    Problem::not_found(format!("there is no task {id} that you may see"))
+    Problem::not_found(format!("there is no task `{id}` among those that you may see"))
 }
 
 /// One task.
 #[utoipa::path(get, path = "/api/v1/tasks/{id}", tag = "tasks",
-    params(("id" = String, Path, description = "The task"), AfterQuery),
-    responses(
-        (status = 200, description = "The task and what people have said", body = TaskView),
-        (status = "4XX", description = "A problem", body = crate::ProblemBody, content_type = "application/problem+json"),
-    ))]
-pub(crate) async fn task(
-    State(app): State<Arc<App>>,
-    Caller(person): Caller,
-    Path(id): Path<String>,
-    Params(query): Params<AfterQuery>,
-) -> Result<Json<TaskView>, Problem> {
-    person.may(Act::View)?;
-    seen(&app, query.after.as_deref()).await?;
-    let (task, decisions) = app.state.ledger.task(&id, person.visible()).await?.ok_or_else(|| unknown(&id))?;
-    Ok(Json(TaskView { task, decisions }))
+    params(("id" = String, Path, description = "The task's id"), After), responses(
+    (status = 200, description = "The task", body = Task),
+    (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn show(
+    State(desk): State<Arc<Desk>>,
+    person: Person,
+    Id(id): Id,
+    Params(query): Params<After>,
+) -> Answer<Task> {
+    desk.seen(query.after.as_deref()).await?;
+    find(&desk, &person, &id).await.map(Json)
 }
 
-/// The document that the task shows.
+/// The document that a task asks about, byte for byte.
 #[utoipa::path(get, path = "/api/v1/tasks/{id}/document", tag = "tasks",
-    params(("id" = String, Path, description = "The task"), AfterQuery),
-    responses(
-        (status = 200, description = "The bytes, under their own MIME type", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = "4XX", description = "A problem", body = crate::ProblemBody, content_type = "application/problem+json"),
-    ))]
-pub(crate) async fn task_document(
-    State(app): State<Arc<App>>,
-    Caller(person): Caller,
-    Path(id): Path<String>,
-    Params(query): Params<AfterQuery>,
+    params(("id" = String, Path, description = "The task's id"), After), responses(
+    (status = 200, description = "The bytes as they were kept, under their own MIME type", content_type = "application/octet-stream"),
+    (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn document(
+    State(desk): State<Arc<Desk>>,
+    person: Person,
+    Id(id): Id,
+    Params(query): Params<After>,
 ) -> Result<Response, Problem> {
-    person.may(Act::View)?;
-    seen(&app, query.after.as_deref()).await?;
-    let (task, _) = app.state.ledger.task(&id, person.visible()).await?.ok_or_else(|| unknown(&id))?;
-    documents::download(&app, &task.sha256, &task.mime, "").await
+    desk.seen(query.after.as_deref()).await?;
+    let task = find(&desk, &person, &id).await?;
+    documents::bytes(&desk, &task.sha256, &task.mime, &format!("task-{id}")).await
 }
 
-/// Says something about a task. The task's owner judges; the answer is its verdict.
-#[utoipa::path(post, path = "/api/v1/tasks/{id}/decision", tag = "tasks", request_body = DecisionRequest,
-    params(("id" = String, Path, description = "The task")),
-    responses(
-        (status = 200, description = "It counts", body = DecisionView),
-        (status = 403, description = "It does not: role, entity, or the person asked for the payment themselves", body = crate::ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such task", body = crate::ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It does not: closed, said before, another document, or not for this kind of task", body = crate::ProblemBody, content_type = "application/problem+json"),
-        (status = 504, description = "It was recorded and will be judged; ask for the task later", body = crate::ProblemBody, content_type = "application/problem+json"),
-    ))]
+/// Says something about a task. The task's owner judges it; a word that does not count is a problem with its reason.
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/decision", tag = "tasks", request_body = DecisionBody,
+    params(("id" = String, Path, description = "The task's id")), responses(
+    (status = 200, description = "It counts", body = Verdict),
+    (status = 403, description = "Not this person: their role, their entity, or they asked for it", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "Not now: closed, the same person again, another document", body = Problem, content_type = "application/problem+json"),
+    (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
+))]
 pub(crate) async fn decide(
-    State(app): State<Arc<App>>,
-    Caller(person): Caller,
-    Path(id): Path<String>,
-    JsonBody(request): JsonBody<DecisionRequest>,
-) -> Result<Json<DecisionView>, Problem> {
-    person.may(Act::Decide)?;
-    let DecisionRequest { decision, comment, sha256 } = request;
-    let (decision, comment) = (decision, bounded("comment", comment)?);
-    let (roles, entities) = (person.role_names(), person.entities());
-    let word = Word { person: person.name.clone(), roles, entities, decision, comment, sha256 };
-    let verdict = app.state.operate.decide(&id, word).await?;
-    match verdict.refused {
-        Some(refusal) => Err(refused(&id, &person, refusal)),
-        None => Ok(Json(DecisionView {
-            approvals: verdict.approvals,
-            people: verdict.people,
-            outcome: verdict.outcome,
-            position: verdict.position,
-        })),
+    State(desk): State<Arc<Desk>>,
+    person: Person,
+    Id(id): Id,
+    ask::Json(body): ask::Json<DecisionBody>,
+) -> Answer<Verdict> {
+    person.must(Right::Decide)?;
+    ask::words("comment", &body.comment)?;
+    // What one may not see does not exist, whatever the owner would say.
+    let _task = find(&desk, &person, &id).await?;
+    let word = Word {
+        person: person.name.clone(),
+        roles: person.role_names(),
+        entities: person.entities(),
+        decision: body.decision,
+        comment: body.comment,
+        sha256: body.sha256,
+    };
+    let decided = say(&desk, &id, word).await?;
+    tracing::info!(task = id, person = person.name, decision = ?body.decision, refused = ?decided.refused, "decision");
+    match decided.refused {
+        Some(refusal) => Err(refused(refusal, &id)),
+        None => {
+            let Decided { approvals, people, outcome, position, .. } = decided;
+            Ok(Json(Verdict { approvals, people, outcome, position }))
+        }
     }
 }
 
-/// Text of a person, within limits.
-pub(super) fn bounded(field: &str, text: String) -> Result<String, Problem> {
-    if text.len() > COMMENT_BYTES_MAX {
-        let detail = format!("`{field}` has {} bytes, at most {COMMENT_BYTES_MAX} are allowed", text.len());
-        return Err(Problem::bad_request(detail));
-    }
-    Ok(text)
+/// On a task of its own: a caller who hangs up must not leave the hub in the middle of a command.
+async fn say(desk: &Desk, id: &str, word: Word) -> Result<Decided, Problem> {
+    let (operate, id) = (desk.operate.clone(), id.to_string());
+    let said = tokio::spawn(async move { operate.decide(&id, word).await });
+    Ok(said.await.map_err(|e| Problem::failed("the decision was broken off", &e))??)
 }
 
-fn refused(id: &str, person: &Person, refusal: Refusal) -> Problem {
-    let name = &person.name;
+fn refused(refusal: Refusal, id: &str) -> Problem {
+    let conflict = |kind: &str, detail: &str| Problem::conflict(kind, detail);
     match refusal {
         Refusal::Unknown => unknown(id),
-        Refusal::WrongRole => Problem::forbidden(format!("none of the roles of {name} may decide task {id}")),
-        Refusal::WrongEntity => Problem::forbidden(format!("task {id} belongs to an entity that {name} may not see")),
+        Refusal::NotOpen => conflict("not-open", "the task is closed, or its deadline has passed"),
+        Refusal::WrongRole => Problem::forbidden("wrong-role", "none of your roles may decide about this task"),
+        Refusal::WrongEntity => Problem::forbidden("wrong-entity", "the task belongs to an entity that is not yours"),
         Refusal::Requester => {
-            Problem::forbidden(format!("{name} asked for this payment; another person has to decide task {id}"))
+            Problem::forbidden("requester", "you asked for this payment yourself; somebody else has to approve it")
         }
-        Refusal::NotOpen => Problem::conflict("not-open", format!("task {id} is closed, or its deadline has passed")),
-        Refusal::SamePerson => {
-            Problem::conflict("same-person", format!("{name} has approved task {id} already; another person is needed"))
+        Refusal::SamePerson => conflict("same-person", "you have approved already; another person is needed"),
+        Refusal::OtherDocument => {
+            conflict("other-document", "the hash is not that of the task's document; look at the document again")
         }
-        Refusal::OtherDocument => Problem::conflict(
-            "other-document",
-            format!("task {id} shows another document; look at it again and send its sha256"),
-        ),
-        Refusal::WrongDecision => Problem::conflict(
+        Refusal::WrongDecision => Problem::new(
+            StatusCode::CONFLICT,
             "wrong-decision",
-            format!("task {id} takes another word: approve or reject for approvals, done for things to do"),
+            "it does not count",
+            "say `approve` or `reject` to a task of kind `approve`, `done` to one of kind `todo`",
         ),
     }
 }

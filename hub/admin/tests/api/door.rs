@@ -52,7 +52,14 @@ async fn mistakes_in_tokens_are_all_named_and_never_quoted() {
     ];
     wrong.tokens[2].token = Secret::new("hunter2".into());
     let error = refusal(&wrong).await;
-    for text in ["[0]: `roles` is empty", "[1]: `entities` is empty", "[1]: this token stands above", "[2]: the token is shorter", "[2]: `person`", "[2]: `entities`"] {
+    for text in [
+        "[0]: `roles` is empty",
+        "[1]: `entities` is empty",
+        "[1]: this token stands above",
+        "[2]: the token is shorter",
+        "[2]: `person`",
+        "[2]: `entities`",
+    ] {
         assert!(error.contains(text), "{text} is missing in {error}");
     }
     assert!(!error.contains("hunter2") && !error.contains(&token_of("anna")), "{error}");

@@ -153,12 +153,7 @@ fn events(flusso: &str) -> Vec<Event> {
             event(entity, sending(entity)),
             event(entity, in_doubt(entity)),
             event(entity, What::Parked(parked(&format!("o0-{entity}"), flusso))),
-            event(entity, What::State {
-                to: "inviato".into(),
-                from: String::new(),
-                moved: true,
-                note: String::new(),
-            }),
+            event(entity, What::State { to: "inviato".into(), from: String::new(), moved: true, note: String::new() }),
         ]);
     }
     events

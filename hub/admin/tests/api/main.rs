@@ -1,5 +1,7 @@
 //! The admin API over a real socket, with a ledger in a real file and a hub that is played.
 
+#![allow(clippy::unwrap_used)] // helpers of tests may
+
 mod documents;
 mod door;
 mod fixture;

@@ -111,7 +111,8 @@ async fn metrics_count_what_waits_for_people() {
     let answer = api.get("/metrics", "operatore").await;
     assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
     let text = answer.text().await.unwrap();
-    for line in ["raccordo_parked_messages 2", "raccordo_sends_in_doubt 2", "raccordo_open_tasks 2", "raccordo_ready 1"] {
+    for line in ["raccordo_parked_messages 2", "raccordo_sends_in_doubt 2", "raccordo_open_tasks 2", "raccordo_ready 1"]
+    {
         assert!(text.lines().any(|found| found == line), "{line} is missing in {text}");
     }
     api.stop().await;
@@ -120,7 +121,8 @@ async fn metrics_count_what_waits_for_people() {
 #[tokio::test]
 async fn reads_wait_for_the_position_of_a_write() {
     let api = Api::start().await;
-    let paths = ["cases", "tasks", "parked", "messages", "statistics", "cases/UFAAAA/2026/1/timeline", "tasks/w0-UFAAAA"];
+    let paths =
+        ["cases", "tasks", "parked", "messages", "statistics", "cases/UFAAAA/2026/1/timeline", "tasks/w0-UFAAAA"];
     for path in paths {
         let _ = api.json(&format!("/api/v1/{path}?after=cases%2F1:7"), "aaa").await;
         assert_eq!(api.hub.waited_for.lock().unwrap().pop().as_deref(), Some("cases/1:7"), "{path}");

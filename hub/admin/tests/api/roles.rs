@@ -22,9 +22,22 @@ async fn each_role_may_do_what_the_table_says() {
     let mut reads = vec!["/api/openapi.json".to_string(), document];
     reads.extend(
         [
-            "status", "routes", "alarms", "messages", "messages/m-UFAAAA", "cases", "cases/UFAAAA/2026/1",
-            "cases/UFAAAA/2026/1/timeline", "cases/UFAAAA/2026/1/documents", "tasks", "tasks/w0-UFAAAA",
-            "tasks/w0-UFAAAA/document", "parked", "parked/o0-UFAAAA", "parked/o0-UFAAAA/body", "statistics",
+            "status",
+            "routes",
+            "alarms",
+            "messages",
+            "messages/m-UFAAAA",
+            "cases",
+            "cases/UFAAAA/2026/1",
+            "cases/UFAAAA/2026/1/timeline",
+            "cases/UFAAAA/2026/1/documents",
+            "tasks",
+            "tasks/w0-UFAAAA",
+            "tasks/w0-UFAAAA/document",
+            "parked",
+            "parked/o0-UFAAAA",
+            "parked/o0-UFAAAA/body",
+            "statistics",
         ]
         .map(|path| format!("/api/v1/{path}")),
     );
@@ -51,7 +64,8 @@ async fn each_role_may_do_what_the_table_says() {
 async fn nobody_gets_in_without_a_token_that_is_known() {
     let api = Api::start().await;
     let url = format!("{}/api/v1/cases", api.base);
-    for value in ["", "Bearer ", "Bearer x", "Basic YTpi", "bearer secret-token-of-nobody", "Bearer secret-token-of-aa"] {
+    for value in ["", "Bearer ", "Bearer x", "Basic YTpi", "bearer secret-token-of-nobody", "Bearer secret-token-of-aa"]
+    {
         let answer = api.client.get(&url).header("authorization", value).send().await.unwrap();
         assert_eq!(answer.headers()["www-authenticate"], "Bearer", "{value}");
         let detail = crate::fixture::problem(answer, 401).await;

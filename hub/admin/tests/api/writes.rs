@@ -23,7 +23,10 @@ async fn a_decision_reaches_the_owner_and_its_verdict_comes_back() {
     assert_eq!(verdict, json!({ "approvals": 1, "people": 2, "outcome": null, "position": "cases/1:7" }));
     let (task, word) = api.hub.words.lock().unwrap().pop().unwrap();
     assert_eq!((task.as_str(), word.person.as_str(), word.decision), ("w0-UFAAAA", "aaa", Decision::Approve));
-    assert_eq!((word.roles.as_slice(), word.entities.as_slice()), (&["operatore".into(), "approvatore".into()][..], &["UFAAAA".into()][..]));
+    assert_eq!(
+        (word.roles.as_slice(), word.entities.as_slice()),
+        (&["operatore".into(), "approvatore".into()][..], &["UFAAAA".into()][..])
+    );
     assert_eq!((word.comment.as_str(), word.sha256.as_str()), ("visto", "dd"));
 
     let everywhere = json!({ "decision": "reject", "sha256": "dd" });
@@ -118,7 +121,13 @@ async fn wrong_paths_methods_and_queries_are_problems() {
     assert_eq!(wrong.headers()["allow"], "GET,HEAD");
     let _ = problem(wrong, 405).await;
     for query in [
-        "limit=0", "limit=201", "limit=x", "cursor=%21", "from=yesterday", "amount_min=1e3", "amount_min=0.001",
+        "limit=0",
+        "limit=201",
+        "limit=x",
+        "cursor=%21",
+        "from=yesterday",
+        "amount_min=1e3",
+        "amount_min=0.001",
         "colour=red",
     ] {
         let detail = problem(api.get(&format!("/api/v1/cases?{query}"), "aaa").await, 400).await;

@@ -40,7 +40,7 @@ impl Walk {
         if stored.offset != self.next {
             return Err(self.damage("the record is missing".to_owned()));
         }
-        if false && link(&self.chain, stored.offset, &stored.key, &stored.bytes) != stored.chain {
+        if link(&self.chain, stored.offset, &stored.key, &stored.bytes) != stored.chain {
             return Err(self.damage("the content does not fit the chain".to_owned()));
         }
         self.next += 1;

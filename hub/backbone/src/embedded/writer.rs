@@ -169,7 +169,7 @@ impl Writer {
             };
             match job {
                 // with a full disk, what makes room goes first
-                Ok(job @ Job::Trim(_)) if self.retry.at.is_some() => {
+                Ok(job @ Job::Trim(_)) if self.retry.at.is_some() && self.waiting.is_empty() => {
                     self.waiting.push_front(job);
                     return Queue::Open;
                 }

@@ -38,16 +38,19 @@ fn list(filter: &CaseFilter) -> Result<List, Error> {
 
 fn text(filter: &CaseFilter) -> Result<Option<String>, Error> {
     match &filter.text {
-        Some(text) if text.len() > TEXT_MAX => {
-            Err(Error::BadFilter(format!("the text to look for has {} bytes, at most {TEXT_MAX} are allowed", text.len())))
-        }
+        Some(text) if text.len() > TEXT_MAX => Err(Error::BadFilter(format!(
+            "the text to look for has {} bytes, at most {TEXT_MAX} are allowed",
+            text.len()
+        ))),
         text => Ok(text.clone()),
     }
 }
 
 fn cents(amount: Decimal) -> Result<i64, Error> {
     cents_of(amount).ok_or_else(|| {
-        Error::BadFilter(format!("{amount} cannot be compared; write an amount with at most two decimals, below 100000000000"))
+        Error::BadFilter(format!(
+            "{amount} cannot be compared; write an amount with at most two decimals, below 100000000000"
+        ))
     })
 }
 
@@ -89,10 +92,7 @@ fn of_case<T>(
 pub(crate) fn timeline(conn: &Connection, case: &str, request: &PageRequest) -> Result<Page<EventRow>, Error> {
     let (limit, behind) = (request.rows()?, request.behind()?);
     let after = behind.map_or(-1, |key| key.at);
-    let sql = format!(
-        "SELECT {} FROM ledger_events WHERE case_id = ?1 AND n > ?2 ORDER BY n LIMIT ?3",
-        read::EVENT
-    );
+    let sql = format!("SELECT {} FROM ledger_events WHERE case_id = ?1 AND n > ?2 ORDER BY n LIMIT ?3", read::EVENT);
     let mut statement = conn.prepare_cached(&sql)?;
     let rows = statement.query_map(params![case, after, limit + 1], read::event)?;
     let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;

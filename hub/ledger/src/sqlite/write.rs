@@ -63,7 +63,8 @@ fn open_case(conn: &Connection, change: &RowChange) -> Result<(), Error> {
 fn update_case(conn: &Connection, change: &RowChange) -> Result<(), Error> {
     let RowChange::Case { id, amount, at, event, .. } = change else { return Ok(()) };
     let (text, cents) = amount_columns(*amount);
-    let sql = "UPDATE ledger_cases SET cents = CASE WHEN ?2 IS NULL THEN cents ELSE ?3 END, amount = coalesce(?2, amount),
+    let sql =
+        "UPDATE ledger_cases SET cents = CASE WHEN ?2 IS NULL THEN cents ELSE ?3 END, amount = coalesce(?2, amount),
         changed_at = max(changed_at, ?4), last_event = ?5, events = events + 1 WHERE id = ?1";
     let _ = run(conn, sql, params![id, text, cents, us(*at), event])?;
     Ok(())
@@ -143,8 +144,7 @@ fn task(conn: &Connection, change: &RowChange) -> Result<(), Error> {
     let sql = "INSERT OR REPLACE INTO ledger_tasks
         SELECT ?1, ?2, entity, ?3, ?4, '', ?5, 0, ?6, ?7, ?8, ?9, ?10, ?11, NULL, '', 1 FROM ledger_cases WHERE id = ?2";
     let (opened, deadline) = (us(*at), us(t.deadline));
-    let values =
-        params![t.id, case, kind, t.role, t.people, t.title, t.requester, t.sha256, t.mime, opened, deadline];
+    let values = params![t.id, case, kind, t.role, t.people, t.title, t.requester, t.sha256, t.mime, opened, deadline];
     let _ = run(conn, sql, values)?;
     Ok(())
 }
@@ -190,7 +190,8 @@ fn wait(conn: &Connection, change: &RowChange) -> Result<(), Error> {
             let _ = run(conn, sql, params![id, case, name, keys, us(*at), us(*deadline)])?;
         }
         RowChange::WaitClosed { id, state, by } => {
-            let _ = run(conn, "UPDATE ledger_waits SET state = ?2, by_whom = ?3 WHERE id = ?1", params![id, state, by])?;
+            let _ =
+                run(conn, "UPDATE ledger_waits SET state = ?2, by_whom = ?3 WHERE id = ?1", params![id, state, by])?;
         }
         _ => {}
     }
@@ -204,8 +205,7 @@ fn parked(conn: &Connection, change: &RowChange) -> Result<(), Error> {
         SELECT ?1, ?2, entity, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'open', '', '', '', NULL
         FROM ledger_cases WHERE id = ?2";
     let (evidence, since) = (p.evidence.to_string(), us(*at));
-    let values =
-        params![p.id, case, kind, p.reason, evidence, p.sha256, p.mime, message, route, segment, since];
+    let values = params![p.id, case, kind, p.reason, evidence, p.sha256, p.mime, message, route, segment, since];
     let _ = run(conn, sql, values)?;
     set_message_state(conn, message, "parked")
 }

@@ -1,7 +1,9 @@
 //! Events to test with.
 
 use hub_core::Case;
-use hub_core::journal::{Decision, Document, EVENT_VERSION, Event, Parked, ParkedKind, SendOutcome, Task, TaskKind, What};
+use hub_core::journal::{
+    Decision, Document, EVENT_VERSION, Event, Parked, ParkedKind, SendOutcome, Task, TaskKind, What,
+};
 use jiff::Timestamp;
 use rusqlite::Connection;
 use serde_json::json;

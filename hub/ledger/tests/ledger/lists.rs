@@ -111,11 +111,8 @@ async fn cases_are_found_by_each_filter() {
 
 #[tokio::test]
 async fn bad_questions_are_refused() {
-    let ledger = Filled::new().ledger;
     let all = CaseFilter::of(Visible::All);
     let page = |cursor: &str| PageRequest { cursor: Some(cursor.into()), limit: None };
-    let bad_cursor = ledger.cases(CaseFilter { page: page("nonsense"), ..all.clone() }).await;
-    assert!(matches!(bad_cursor, Err(Error::BadCursor | Error::Sql(_))), "{bad_cursor:?}");
     let filled = Filled::new();
     let bad_cursor = filled.ledger.cases(CaseFilter { page: page("nonsense"), ..all.clone() }).await;
     assert!(matches!(bad_cursor, Err(Error::BadCursor)), "{bad_cursor:?}");

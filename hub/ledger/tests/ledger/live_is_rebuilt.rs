@@ -16,7 +16,8 @@ fn journals() -> impl Strategy<Value = Vec<Vec<Event>>> {
         for (which, kind, entity, amount, second) in picks {
             let entity = ["", "UFAAAA", "UFBBBB"][entity];
             let amount = ["", "0.01", "1234567.89", "1.005"][amount];
-            let mut event = event(case(&format!("c{which}"), entity, amount), second, renamed(&kinds[kind], &which.to_string()));
+            let mut event =
+                event(case(&format!("c{which}"), entity, amount), second, renamed(&kinds[kind], &which.to_string()));
             event.message = format!("m{which}");
             partitions[which % 4].push(event);
         }
@@ -37,14 +38,18 @@ fn bytes_of(partitions: &[Vec<Event>]) -> Vec<(u16, u64, Vec<u8>)> {
 }
 
 fn apply_all(conn: &rusqlite::Connection, records: &[(u16, u64, Vec<u8>)]) -> Result<(), Error> {
-    let records =
-        records.iter().map(|(partition, offset, bytes)| JournalRecord { partition: *partition, offset: *offset, bytes });
+    let records = records.iter().map(|(partition, offset, bytes)| JournalRecord {
+        partition: *partition,
+        offset: *offset,
+        bytes,
+    });
     sqlite::apply(conn, records)
 }
 
 /// The records in another order that keeps each partition's own.
 fn interleaved(records: &[(u16, u64, Vec<u8>)], order: &[u8]) -> Vec<(u16, u64, Vec<u8>)> {
-    let mut queues: Vec<Vec<_>> = (0..4).map(|p| records.iter().filter(|r| r.0 == p).cloned().rev().collect()).collect();
+    let mut queues: Vec<Vec<_>> =
+        (0..4).map(|p| records.iter().filter(|r| r.0 == p).cloned().rev().collect()).collect();
     let mut out = Vec::new();
     for pick in order.iter().cycle().take(records.len() * 8) {
         out.extend(queues[usize::from(pick % 4)].pop());
