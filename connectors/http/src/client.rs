@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, StatusCode};
 
-use crate::last_chunk::LastChunk;
+use crate::last_chunk::{Gate, LastChunk};
 use crate::tls::{self, ClientFiles};
 
 /// The longest wish of a receiver that is believed.
@@ -102,18 +102,27 @@ pub async fn send_once(
     attempt: &Attempt,
     reply_bytes_max: usize,
 ) -> Result<Reply, SendError> {
-    let (body, refusal) = if body.is_empty() {
+    let (body, gate) = if body.is_empty() {
         attempt.cross()?;
-        (reqwest::Body::from(Bytes::new()), crate::last_chunk::Refusal::default())
+        (reqwest::Body::from(Bytes::new()), None)
     } else {
-        let (body, refusal) = LastChunk::new(body, attempt.clone());
-        (reqwest::Body::wrap(body), refusal)
+        let (body, gate) = LastChunk::new(body, attempt.clone());
+        (reqwest::Body::wrap(body), Some(gate))
     };
-    match request.body(body).send().await {
+    let answer = request.body(body).send().await;
+    // Before anything is judged: the client's task may still hold the body.
+    let refusal = gate.as_ref().and_then(Gate::close);
+    match answer {
+        Ok(response) if response.status().is_success() && !attempt.crossing.crossed() => {
+            let cause = format!("status {} came before the request was complete; it proves nothing", response.status());
+            Err(SendError::NotSent { retry_after: None, cause: cause.into() })
+        }
         Ok(response) => Ok(read(response, reply_bytes_max).await),
-        // Where no connection was made nothing was handed over, whatever was allowed.
-        Err(e) if e.is_connect() => Err(SendError::NotSent { retry_after: None, cause: chain(&e).into() }),
-        Err(e) => Err(refusal.take().unwrap_or_else(|| attempt.failed(chain(&e)))),
+        // Where no connection was made, or the other side did not accept our certificate, nothing was taken.
+        Err(e) if e.is_connect() || refused_in_handshake(&e) => {
+            Err(SendError::NotSent { retry_after: None, cause: chain(&e).into() })
+        }
+        Err(e) => Err(refusal.unwrap_or_else(|| attempt.failed(chain(&e)))),
     }
 }
 
@@ -124,6 +133,28 @@ pub async fn send_once(
 pub async fn ask(request: RequestBuilder, reply_bytes_max: usize) -> Result<Reply, String> {
     let response = request.send().await.map_err(|e| chain(&e))?;
     Ok(read(response, reply_bytes_max).await)
+}
+
+/// Whether the server has refused our certificate. In TLS 1.3 it does so after we may have sent already, but before it
+/// reads any of that: the alert proves that nothing was taken.
+fn refused_in_handshake(error: &(dyn Error + 'static)) -> bool {
+    use rustls::AlertDescription as Alert;
+    let refusals = [
+        Alert::BadCertificate,
+        Alert::UnsupportedCertificate,
+        Alert::CertificateRevoked,
+        Alert::CertificateExpired,
+        Alert::CertificateUnknown,
+        Alert::UnknownCA,
+        Alert::AccessDenied,
+        Alert::CertificateRequired,
+    ];
+    let mut links = std::iter::successors(Some(error), |link: &&(dyn Error + 'static)| (*link).source());
+    links.any(|link| {
+        let inner = link.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
+        let tls = inner.and_then(|inner| inner.downcast_ref()).or_else(|| link.downcast_ref());
+        matches!(tls, Some(rustls::Error::AlertReceived(alert)) if refusals.contains(alert))
+    })
 }
 
 async fn read(mut response: Response, bytes_max: usize) -> Reply {

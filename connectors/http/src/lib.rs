@@ -5,15 +5,15 @@
 //! settled it: 202 only after it is durable.
 //!
 //! Out: [`HttpSink`] (`to: http`) sends the body of a message, through [`ConnectionSettings`] (`connections.NAME`) where
-//! certificates or tokens are needed. Service connectors reuse [`client`] and [`tls`], which hold all there is to know
+//! certificates or tokens are needed. Service connectors reuse [`client`], [`last_chunk`] and [`tls`], which hold all there is to know
 //! about the crossing point, time limits and certificates.
 
 pub mod client;
+pub mod last_chunk;
 pub mod tls;
 
 mod answer;
 mod auth;
-mod last_chunk;
 mod listener;
 mod settings;
 mod sink;

@@ -184,6 +184,56 @@ async fn an_answer_that_does_not_come_in_time_is_in_doubt() {
     assert_eq!(seen.taken.load(Ordering::SeqCst), 1);
 }
 
+/// The receiver does not read until the sender has given up, then reads to the end. The HTTP client's task sends on meanwhile;
+/// all but the last byte may come. (That the gate alone is enough, whatever the client's task does, is tested beside it.)
+#[tokio::test]
+async fn whoever_gave_up_before_the_crossing_does_not_cross_later() {
+    for is_dropped in [false, true] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let sink = sink(format!("http://{}/200", listener.local_addr().unwrap()), json!({ "timeout": "500ms" })).await;
+        let size = 16 * 1024 * 1024;
+        let (large, attempt) = (bench::outgoing(Body::new(Media::Bytes, vec![b'x'; size]), json!({})), attempt());
+        let limit = std::time::Duration::from_millis(if is_dropped { 200 } else { 60_000 });
+        let outcome = tokio::time::timeout(limit, sink.send(&large, &attempt)).await;
+        assert_eq!(outcome.is_err(), is_dropped);
+        assert!(!attempt.crossing.crossed());
+        if let Ok(outcome) = outcome {
+            assert!(matches!(outcome, Err(SendError::NotSent { .. })), "{outcome:?}");
+        }
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut received = Vec::new();
+        drop(tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut received).await);
+        let head = received.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
+        assert!(received.len() - head < size, "the whole body came after all");
+        assert!(!attempt.crossing.crossed());
+    }
+}
+
+/// A receiver that answers after the headers, without waiting for the body.
+#[tokio::test]
+async fn an_answer_that_comes_before_the_request_is_complete_is_no_receipt() {
+    for (status, code) in [("200 OK", None), ("413 Too Large", Some("413"))] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 1024]).await.unwrap();
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+            tokio::io::AsyncWriteExt::write_all(&mut stream, answer.as_bytes()).await.unwrap();
+            stream
+        });
+        let (large, attempt) =
+            (bench::outgoing(Body::new(Media::Bytes, vec![b'x'; 16 * 1024 * 1024]), json!({})), attempt());
+        let error = sink(format!("http://{address}/x"), json!({})).await.send(&large, &attempt).await.unwrap_err();
+        match code {
+            None => assert!(matches!(error, SendError::NotSent { .. }), "{error}"),
+            Some(code) => assert!(matches!(&error, SendError::Rejected { code: c, .. } if c == code), "{error}"),
+        }
+        assert!(!attempt.crossing.crossed());
+        drop(server.await.unwrap());
+    }
+}
+
 #[tokio::test]
 async fn repeating_means_what_the_configuration_says() {
     let url = || "http://localhost:1/x".to_string();

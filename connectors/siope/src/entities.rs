@@ -49,7 +49,8 @@ pub(crate) fn all(entities: &Entities, only: Option<&str>) -> Result<Vec<Entity>
         let row = entities.get(code).and_then(|row| row.get("codice_tramite_ente")).and_then(Value::as_str);
         only.is_none() || row == only
     };
-    let found = entities.codes().filter(theirs).map(|code| find(entities, code, only)).collect::<Result<Vec<_>, _>>()?;
+    let found =
+        entities.codes().filter(theirs).map(|code| find(entities, code, only)).collect::<Result<Vec<_>, _>>()?;
     match found.is_empty() {
         true => Err(format!("entities.yaml has no entity of {}", only.unwrap_or("any A2A identity"))),
         false => Ok(found),

@@ -80,7 +80,7 @@ fn walk(text: &str, found: &mut Fields) -> Result<(), String> {
     loop {
         match reader.read_event().map_err(|e| format!("the flow is not XML: {e}"))? {
             Event::Start(tag) => {
-                path.push(String::from_utf8_lossy(tag.name().as_ref()).into_owned());
+                path.push(tag.name().as_ref().to_string());
                 if path.len() > DEPTH_MAX {
                     return Err(format!("the flow is nested deeper than {DEPTH_MAX} levels"));
                 }
@@ -95,7 +95,7 @@ fn walk(text: &str, found: &mut Fields) -> Result<(), String> {
             }
             Event::Text(part) => {
                 if let Some(field) = found.slot(&path.join("/")) {
-                    field.push_str(&String::from_utf8_lossy(&part));
+                    field.push_str(&part);
                 }
             }
             Event::GeneralRef(_) | Event::CData(_) if found.slot(&path.join("/")).is_some() => {

@@ -1,52 +1,34 @@
-//! The three lists that are read here, and one page of any of them.
+//! The lists of SIOPE+: which there are, how they are asked for, what stands in them.
 
-use hub_core::{Value, read_json};
+use std::collections::HashSet;
+
+use hub_core::Value;
 use jiff::civil::DateTime;
+use reqwest::Url;
 
-use crate::time;
+use crate::connection::{AskError, Connection};
+use crate::entities::Entity;
+use crate::rome;
 
-/// The largest page that is read.
-pub(crate) const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Pages of one list; more is an error, never silently cut off.
+const PAGES_MAX: u64 = 1000;
+/// Entries of one list.
+const ITEMS_MAX: usize = 200_000;
+/// Characters of a number (`progFlusso`); SIOPE+'s own have ten.
+const PROG_CHARS_MAX: usize = 40;
 
-/// A kind of answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// What is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
-    /// SIOPE+'s own answer to a flow.
     Ack,
-    /// The bank took or refused a flow.
     EsitoFlusso,
-    /// What became of single orders.
     EsitoApplicativo,
 }
 
 impl Kind {
-    /// Path of the list, below the office.
-    pub(crate) fn list(self) -> &'static str {
-        match self {
-            Self::Ack => "flusso/ack/",
-            Self::EsitoFlusso => "flusso/esitoflusso",
-            Self::EsitoApplicativo => "esitoapplicativo",
-        }
-    }
+    pub(crate) const ALL: [Self; 3] = [Self::Ack, Self::EsitoFlusso, Self::EsitoApplicativo];
 
-    /// Path of one document, below the office.
-    pub(crate) fn document(self, prog: &str) -> String {
-        match self {
-            Self::Ack => format!("flusso/{prog}/ack"),
-            Self::EsitoFlusso => format!("flusso/{prog}/esitoflusso"),
-            Self::EsitoApplicativo => format!("esitoapplicativo/{prog}"),
-        }
-    }
-
-    /// The query parameter of the earliest time.
-    pub(crate) fn since(self) -> &'static str {
-        match self {
-            Self::Ack | Self::EsitoFlusso => "dataProduzioneDa",
-            Self::EsitoApplicativo => "dataUploadDa",
-        }
-    }
-
-    /// The name in ids, headers and logs.
+    /// Its name in headers, evidence and message ids.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ack => "ack",
@@ -54,93 +36,157 @@ impl Kind {
             Self::EsitoApplicativo => "esito_applicativo",
         }
     }
+
+    /// Path of the list. The slash at the end of one of them stands so in the API file.
+    fn call(self) -> &'static [&'static str] {
+        match self {
+            Self::Ack => &["flusso", "ack", ""],
+            Self::EsitoFlusso => &["flusso", "esitoflusso"],
+            Self::EsitoApplicativo => &["esitoapplicativo"],
+        }
+    }
+
+    /// Name of the lower bound of the date, as the API file has it.
+    fn since(self) -> &'static str {
+        match self {
+            Self::Ack | Self::EsitoFlusso => "dataProduzioneDa",
+            Self::EsitoApplicativo => "dataUploadDa",
+        }
+    }
+
+    fn document(self, prog: &str) -> Vec<&str> {
+        match self {
+            Self::Ack => vec!["flusso", prog, "ack"],
+            Self::EsitoFlusso => vec!["flusso", prog, "esitoflusso"],
+            Self::EsitoApplicativo => vec!["esitoapplicativo", prog],
+        }
+    }
 }
 
 /// One entry of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Item {
-    /// `progFlusso` or `progEsitoApplicativo`.
+    /// `progFlusso` or `progEsitoApplicativo`, digits.
     pub(crate) prog: String,
-    /// `dataProduzione` or `dataUpload`, as written; empty if there is none.
-    pub(crate) data: String,
-    /// Where the document is.
-    pub(crate) location: Option<String>,
+    /// `dataProduzione` or `dataUpload`, if it can be read.
+    pub(crate) date: Option<DateTime>,
+    /// Where to download it.
+    pub(crate) url: Url,
 }
 
 impl Item {
-    /// When it came to be.
-    pub(crate) fn at(&self) -> Option<DateTime> {
-        time::read(&self.data)
+    /// What tells it from other entries of the same kind and body. Not the host: SIOPE+ may be reached by several names.
+    pub(crate) fn key(&self) -> (&str, &str) {
+        (&self.prog, self.url.path())
+    }
+
+    /// Oldest first; an entry without date first of all, numbers by their value.
+    pub(crate) fn order(&self) -> (Option<DateTime>, usize, String) {
+        (self.date, self.prog.len(), self.prog.clone())
     }
 }
 
-/// One page of a list.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Page {
-    pub(crate) pages_total: u64,
-    pub(crate) items: Vec<Item>,
-    /// Entries that name no document.
-    pub(crate) unreadable: usize,
+/// Reads all pages of a list, from a date on, whether downloaded before or not; oldest first.
+///
+/// # Errors
+/// If one page cannot be had or makes no sense: half a list is no list.
+pub(crate) async fn list(
+    connection: &Connection,
+    entity: &Entity,
+    kind: Kind,
+    from: DateTime,
+) -> Result<Vec<Item>, AskError> {
+    let (mut items, mut known, mut page) = (Vec::new(), HashSet::new(), 1);
+    loop {
+        let mut url = connection.url(entity, kind.call());
+        let _ =
+            url.query_pairs_mut().append_pair(kind.since(), &rome::text(from)).append_pair("pagina", &page.to_string());
+        let reply = connection.json(entity, &url).await?;
+        let (pages, entries) = read_page(&reply).map_err(|what| wrong(kind, page, &what))?;
+        for entry in entries {
+            let item = read_item(connection, entity, kind, entry).map_err(|what| wrong(kind, page, &what))?;
+            // Entries move between pages while new ones come.
+            if known.insert((item.prog.clone(), item.url.path().to_string())) {
+                items.push(item);
+            }
+        }
+        if page >= pages {
+            break;
+        }
+        if page >= PAGES_MAX || items.len() > ITEMS_MAX {
+            return Err(wrong(kind, page, "the list is longer than can be read, choose a shorter look_back"));
+        }
+        page += 1;
+    }
+    items.sort_by_key(Item::order);
+    Ok(items)
 }
 
-/// Reads a page. What is no list is an error, never an empty list.
-pub(crate) fn page(json: &[u8]) -> Result<Page, String> {
-    let value = read_json(json, PAGE_BYTES_MAX)?;
-    let number = |name: &str| value.get(name).and_then(text_of).and_then(|text| text.parse::<u64>().ok());
-    let rows = match value.get("risultati") {
-        Some(Value::Array(rows)) => rows.as_slice(),
-        Some(Value::Null) | None if number("numRisultati") == Some(0) => &[],
-        _ => return Err("the answer is no list: it has no `risultati`".into()),
+fn wrong(kind: Kind, page: u64, what: &str) -> AskError {
+    AskError::broken(format!("list {} page {page}: {what}", kind.name()))
+}
+
+/// How many pages there are, and the entries of this one.
+fn read_page(page: &Value) -> Result<(u64, &[Value]), String> {
+    let pages = whole(&page["numPagine"]).ok_or("`numPagine` is missing or no number")?;
+    match &page["risultati"] {
+        Value::Array(entries) => Ok((pages, entries)),
+        Value::Null if pages == 0 => Ok((0, &[])),
+        _ => Err("`risultati` is missing or no array".into()),
+    }
+}
+
+/// A whole number, written as number or as text: SIOPE+'s clients disagree.
+pub(crate) fn whole(value: &Value) -> Option<u64> {
+    digits(value).and_then(|text| text.parse().ok())
+}
+
+/// The digits of a whole number, written as number or as text.
+pub(crate) fn digits(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim().to_string(),
+        _ => return None,
     };
-    let pages_total = number("numPagine").ok_or("the answer is no list: it has no `numPagine`")?;
-    let items: Vec<_> = rows.iter().filter_map(item).collect();
-    let unreadable = rows.len() - items.len();
-    Ok(Page { pages_total, items, unreadable })
+    let plain = !text.is_empty() && text.len() <= PROG_CHARS_MAX && text.bytes().all(|b| b.is_ascii_digit());
+    plain.then_some(text)
 }
 
-fn item(row: &Value) -> Option<Item> {
-    let first = |names: [&str; 2]| names.iter().find_map(|name| row.get(name).and_then(text_of));
-    let prog = first(["progFlusso", "progEsitoApplicativo"])?;
-    let data = first(["dataProduzione", "dataUpload"]).unwrap_or_default();
-    is_prog(&prog).then(|| Item { prog, data, location: row.get("location").and_then(text_of) })
-}
-
-/// Whether a text may stand in a path: a number as SIOPE+ gives them.
-pub(crate) fn is_prog(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 40 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-}
-
-/// Numbers and strings alike: the API file says string, known clients read numbers.
-pub(crate) fn text_of(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
+fn read_item(connection: &Connection, entity: &Entity, kind: Kind, entry: &Value) -> Result<Item, String> {
+    let names: &[&str] = match kind {
+        Kind::EsitoApplicativo => &["progEsitoApplicativo", "progFlusso"],
+        _ => &["progFlusso"],
+    };
+    let prog = names.iter().find_map(|name| digits(&entry[*name]));
+    let prog = prog.ok_or_else(|| format!("an entry has no `{}`", names[0]))?;
+    let date = ["dataProduzione", "dataUpload"].iter().find_map(|name| rome::read(entry[*name].as_str()?));
+    let url = entry["location"].as_str().and_then(|text| connection.location(text));
+    let url = url.unwrap_or_else(|| connection.url(entity, &kind.document(&prog)));
+    Ok(Item { prog, date, url })
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn a_page_is_read_with_numbers_and_strings_alike() {
-        let json = br#"{"numRisultati":3,"numPagine":"2","risultatiPerPagina":100,"pagina":1,"risultati":[
-            {"progFlusso":12,"dataProduzione":"2026-03-02T10:00:00.000","download":false,"location":"/v1/x"},
-            {"progEsitoApplicativo":"0013","dataUpload":"2026-03-02T10:00:01.000"},
-            {"download":true}, {"progFlusso":"../../etc"}]}"#;
-        let page = page(json).unwrap();
-        assert_eq!((page.pages_total, page.unreadable), (2, 2));
-        assert_eq!(page.items.iter().map(|item| item.prog.as_str()).collect::<Vec<_>>(), ["12", "0013"]);
-        assert!(page.items[0].at() < page.items[1].at());
+    fn numbers_come_as_numbers_or_text() {
+        assert_eq!(digits(&json!(1234567890)), Some("1234567890".into()));
+        assert_eq!(digits(&json!("0012")), Some("0012".into()));
+        for wrong in [json!(null), json!(""), json!("12a"), json!(1.5), json!(-1), json!("../x"), json!("9".repeat(41))]
+        {
+            assert_eq!(digits(&wrong), None, "{wrong}");
+        }
     }
 
     #[test]
-    fn what_is_no_list_is_an_error() {
-        for json in ["{}", "[]", "null", "<html/>", r#"{"numPagine":1}"#, r#"{"risultati":[]}"#, r#"{"risultati":{}}"#]
-        {
-            assert!(page(json.as_bytes()).is_err(), "{json}");
+    fn an_empty_list_is_told_from_an_answer_without_sense() {
+        assert_eq!(read_page(&json!({ "numPagine": 0 })).unwrap(), (0, &[][..]));
+        assert_eq!(read_page(&json!({ "numPagine": "2", "risultati": [] })).unwrap(), (2, &[][..]));
+        for wrong in [json!({}), json!([]), json!({ "numPagine": 1 }), json!({ "risultati": [] })] {
+            assert!(read_page(&wrong).is_err(), "{wrong}");
         }
-        assert_eq!(page(br#"{"numRisultati":0,"numPagine":0,"risultati":null}"#).unwrap(), Page::default());
     }
 }

@@ -90,7 +90,9 @@ impl ConnectionSettings {
         }
         match url.scheme() {
             "https" if self.client_cert.is_some() && self.client_key.is_some() => Ok(()),
-            "https" => Err(OpenError("SIOPE+ knows its callers by certificate: `client_cert` and `client_key` are missing".into())),
+            "https" => Err(OpenError(
+                "SIOPE+ knows its callers by certificate: `client_cert` and `client_key` are missing".into(),
+            )),
             "http" if is_loopback(url) => Ok(()),
             _ => Err(OpenError("`base_url` must be `https`; `http` is for 127.0.0.1 only".into())),
         }

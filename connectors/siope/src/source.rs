@@ -1,7 +1,6 @@
-//! The sources `siope.ack`, `siope.esito_flusso` and `siope.esito_applicativo`: three lists, read alike.
+//! The sources `siope.ack`, `siope.esito_flusso` and `siope.esito_applicativo`: what SIOPE+ and the bank publish.
 
-mod cursor;
-mod round;
+mod poller;
 
 use std::time::Duration;
 
@@ -12,106 +11,94 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::listing::Kind;
-use round::Poller;
+use crate::sink::connection;
+use poller::{Poller, Settings};
 
+/// The shortest interval of polls.
+const EVERY_MIN: Duration = Duration::from_millis(100);
+/// Dates carry no zone, and autumn repeats an hour: less overlap than that could skip entries.
+const OVERLAP_MIN: Duration = Duration::from_secs(3600);
+
+fn look_back() -> Span {
+    Span(Duration::from_secs(3 * 24 * 3600))
+}
+
+fn overlap() -> Span {
+    Span(OVERLAP_MIN)
+}
+
+fn check(every: Option<Span>, overlap: Span) -> Vec<ConfigError> {
+    let mut problems = Vec::new();
+    if let Some(every) = every.filter(|every| every.0 < EVERY_MIN) {
+        problems.push(ConfigError::at("/every", format!("`{every}` is too short; write at least `100ms`")));
+    }
+    if overlap.0 < OVERLAP_MIN {
+        let detail =
+            format!("`{overlap}` is too short; write at least `1h`: the dates of SIOPE+ repeat an hour in autumn");
+        problems.push(ConfigError::at("/overlap", detail));
+    }
+    problems
+}
+
+/// The three sources differ in what they list; a shared struct would need `flatten`, which breaks numbers.
 macro_rules! source {
-    ($(#[$doc:meta])* $config:ident, $kind:literal, $list:expr) => {
-        $(#[$doc])*
+    ($name:ident, $word:literal, $kind:expr, $($doc:literal)+) => {
+        $(#[doc = $doc])+
         ///
-        /// All entities with a `codice_tramite_ente` are asked. Each document is one message: the body is the XML, the
-        /// headers are `kind`, `ente`, `prog`, `data`, `location`. A document is read once, whoever else has downloaded it.
-        /// One that cannot be read is parked with the archive as its body, or without one if it cannot be downloaded after
-        /// 20 tries.
+        /// Polls the lists of all bodies of the connection, all pages, whether downloaded before or not. Each document
+        /// becomes one XML message with the headers `prog` (its number at SIOPE+), `ente`, `kind`, `data` (Italian time),
+        /// `location` and `origin`. A download that is no zip or too large becomes a message with the bytes as they came
+        /// and the header `siope-problem`, so that a person sees it. A body whose list fails is asked again later and
+        /// holds up no other; when all fail, the source counts as unavailable.
         #[derive(Debug, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
-        pub struct $config {
+        pub struct $name {
             /// A name under `connections` in `config/hub.yaml`.
             #[serde(default = "connection")]
             connection: String,
-            /// How often the lists are read.
-            #[serde(default = "every")]
-            every: Span,
-            /// How far back the first reading goes.
+            /// How often to poll. Default: that of the connection.
+            every: Option<Span>,
+            /// How far back to look at the very first start.
             #[serde(default = "look_back")]
             look_back: Span,
-            /// How much earlier than the newest document each reading begins, for documents that appear late; at least
-            /// `1h`, because the clocks of Rome go back once a year.
+            /// How far before the newest known entry the lists are read again, for entries that are published late; at
+            /// least `1h`.
             #[serde(default = "overlap")]
             overlap: Span,
-            /// Pages of one list in one reading.
-            #[serde(default = "page_max")]
-            page_max: u64,
         }
 
         #[async_trait]
-        impl SourceConfig for $config {
-            const KIND: &'static str = $kind;
+        impl SourceConfig for $name {
+            const KIND: &'static str = $word;
 
             fn check(&self) -> Vec<ConfigError> {
-                check(self.every, self.overlap, self.page_max)
+                check(self.every, self.overlap)
             }
 
             async fn open(&self, cx: &OpenCx) -> Result<Box<dyn Source>, OpenError> {
-                let pace = Pace {
-                    every: self.every.0,
-                    look_back: self.look_back.0,
-                    overlap: self.overlap.0,
-                    page_max: self.page_max,
-                };
-                Ok(Box::new(Poller::open(cx, $list, &self.connection, pace)?))
+                let (every, look_back, overlap) = (self.every.map(|every| every.0), self.look_back.0, self.overlap.0);
+                let settings = Settings { kind: $kind, every, look_back, overlap };
+                Ok(Box::new(Poller::open(cx, &self.connection, settings)?))
             }
         }
     };
 }
 
 source!(
-    /// Brings the ACKs: SIOPE+'s answers to uploaded flows (`messaggio_ack_siope`).
-    AckSource, "siope.ack", Kind::Ack
+    Ack,
+    "siope.ack",
+    Kind::Ack,
+    "Brings the ACKs of SIOPE+ (`messaggio_ack_siope`): whether a flow passed its checks."
 );
 source!(
-    /// Brings the bank's answers to flows: taken (`messaggio_ricezione_flusso`) or refused (`messaggio_rifiuto_flusso`).
-    EsitoFlussoSource, "siope.esito_flusso", Kind::EsitoFlusso
+    EsitoFlusso,
+    "siope.esito_flusso",
+    Kind::EsitoFlusso,
+    "Brings the bank's answers to flows: `messaggio_ricezione_flusso` (taken) or `messaggio_rifiuto_flusso` (refused)."
 );
 source!(
-    /// Brings the outcomes of orders (`messaggi_esito_applicativo`): acquired, paid, refused and so on.
-    EsitoApplicativoSource, "siope.esito_applicativo", Kind::EsitoApplicativo
+    EsitoApplicativo,
+    "siope.esito_applicativo",
+    Kind::EsitoApplicativo,
+    "Brings the bank's outcomes of orders (`messaggi_esito_applicativo`): acquired, paid, not executable and so on."
 );
-
-/// How often and how far lists are read.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    every: Duration,
-    look_back: Duration,
-    overlap: Duration,
-    page_max: u64,
-}
-
-fn connection() -> String {
-    "siope".into()
-}
-fn every() -> Span {
-    Span(Duration::from_secs(30))
-}
-fn look_back() -> Span {
-    Span(Duration::from_secs(3 * 24 * 3600))
-}
-fn overlap() -> Span {
-    Span(Duration::from_secs(2 * 3600))
-}
-fn page_max() -> u64 {
-    1000
-}
-
-fn check(every: Span, overlap: Span, page_max: u64) -> Vec<ConfigError> {
-    let mut problems = Vec::new();
-    if every.0 < Duration::from_millis(100) {
-        problems.push(ConfigError::at("/every", "is too short; write at least `100ms`"));
-    }
-    if overlap.0 < Duration::from_secs(3600) {
-        problems.push(ConfigError::at("/overlap", "is too short; write at least `1h`"));
-    }
-    if page_max == 0 {
-        problems.push(ConfigError::at("/page_max", "must be at least 1"));
-    }
-    problems
-}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
@@ -33,8 +34,11 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
 
 /// The parameters of an address.
 pub(crate) fn params<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
-    let read = Query::<T>::try_from_uri(uri).map_err(|error| Problem::bad(error.body_text()))?;
-    Ok(read.0)
+    let wrong = |error: QueryRejection| {
+        let cause = std::error::Error::source(&error).map_or_else(|| error.body_text(), ToString::to_string);
+        Problem::bad(format!("the parameters cannot be read: {cause}; /api/openapi.json describes them"))
+    };
+    Ok(Query::<T>::try_from_uri(uri).map_err(wrong)?.0)
 }
 
 /// An id in the path; a slash in it is written `%2F`.
@@ -43,7 +47,8 @@ pub(crate) struct Id(pub(crate) String);
 impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(id) = Path::<String>::from_request_parts(parts, state).await.map_err(|e| Problem::bad(e.body_text()))?;
+        let Path(id) =
+            Path::<String>::from_request_parts(parts, state).await.map_err(|e| Problem::bad(e.body_text()))?;
         checked(id).map(Self)
     }
 }
@@ -60,12 +65,16 @@ pub(crate) fn decoded(raw: &str) -> Result<String, Problem> {
     let mut bytes = Vec::with_capacity(raw.len());
     let mut rest = raw.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
-        let escape = (first == b'%').then(|| tail.get(..2).and_then(|two| hex::decode(two).ok()));
-        match escape {
-            None => (bytes.push(first), rest = tail).1,
-            Some(Some(byte)) => (bytes.extend(byte), rest = &tail[2..]).1,
-            Some(None) => return Err(Problem::bad(format!("`{raw}` has a `%` without two hexadecimal digits"))),
+        if first != b'%' {
+            bytes.push(first);
+            rest = tail;
+            continue;
         }
+        let digits = tail.split_at_checked(2).and_then(|(two, after)| Some((hex::decode(two).ok()?, after)));
+        let wrong = || Problem::bad(format!("`{raw}` has a `%` without two hexadecimal digits"));
+        let (byte, after) = digits.ok_or_else(wrong)?;
+        bytes.extend(byte);
+        rest = after;
     }
     checked(String::from_utf8(bytes).map_err(|_| Problem::bad(format!("`{raw}` is not UTF-8")))?)
 }

@@ -26,7 +26,9 @@ pub(crate) async fn guard(State(desk): State<Arc<Desk>>, mut request: Request, n
         if let Some(person) = person {
             let _ = request.extensions_mut().insert(person);
         }
-        tokio::time::timeout(REQUEST_WITHIN, next.run(request)).await.unwrap_or_else(|_| Problem::late().into_response())
+        tokio::time::timeout(REQUEST_WITHIN, next.run(request))
+            .await
+            .unwrap_or_else(|_| Problem::late().into_response())
     };
     tracing::debug!(%method, path, person = who, status = response.status().as_u16(), "admin request");
     sealed(response)

@@ -68,7 +68,12 @@ impl Problem {
     /// A failure of ours: the caller learns that, the log learns why.
     pub(crate) fn failed(what: &str, cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(what, %cause, "the admin API could not answer");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", "the hub failed", format!("{what}; the hub's log says why"))
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "failed",
+            "the hub failed",
+            format!("{what}; the hub's log says why"),
+        )
     }
 
     pub(crate) fn status(&self) -> StatusCode {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::DefaultBodyLimit;
-use axum::http::{Method, StatusCode, Uri};
+use axum::extract::{DefaultBodyLimit, OriginalUri};
+use axum::http::{Method, StatusCode};
 use axum::middleware;
 use axum::routing::{get, post};
 use axum::{Router, response::IntoResponse};
@@ -47,11 +47,11 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .with_state(desk)
 }
 
-async fn nothing_here(uri: Uri) -> Problem {
+async fn nothing_here(OriginalUri(uri): OriginalUri) -> Problem {
     Problem::not_found(format!("nothing answers at {}; /api/openapi.json lists what does", uri.path()))
 }
 
-async fn not_so(method: Method, uri: Uri) -> impl IntoResponse {
+async fn not_so(method: Method, OriginalUri(uri): OriginalUri) -> impl IntoResponse {
     let detail = format!("{} does not take {method}; /api/openapi.json says what it takes", uri.path());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "not this way", detail)
 }

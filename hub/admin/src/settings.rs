@@ -74,13 +74,19 @@ impl AdminSettings {
     /// Checks everything that can be checked without touching the outside; gives the address.
     pub(crate) fn check(&self) -> Result<SocketAddr, Error> {
         let bind = self.bind.parse::<SocketAddr>().map_err(|_| {
-            Error::settings("bind", format!("`{}` is not an address and a port; write for example `127.0.0.1:8181`", self.bind))
+            Error::settings(
+                "bind",
+                format!("`{}` is not an address and a port; write for example `127.0.0.1:8181`", self.bind),
+            )
         })?;
         if !bind.ip().is_loopback() {
             self.check_exposed(bind)?;
         }
         if self.tokens.len() > TOKENS_MAX {
-            return Err(Error::settings("tokens", format!("{} tokens, at most {TOKENS_MAX} are allowed", self.tokens.len())));
+            return Err(Error::settings(
+                "tokens",
+                format!("{} tokens, at most {TOKENS_MAX} are allowed", self.tokens.len()),
+            ));
         }
         self.tokens.iter().enumerate().try_for_each(|(index, token)| token.check(index))?;
         self.check_distinct().map(|()| bind)
@@ -90,7 +96,9 @@ impl AdminSettings {
     fn check_exposed(&self, bind: SocketAddr) -> Result<(), Error> {
         let refuse = |detail: String| Err(Error::settings("bind", detail));
         if self.tls.is_none() {
-            return refuse(format!("{bind} is reachable from other machines and needs `tls: {{ cert, key }}`; or bind to 127.0.0.1"));
+            return refuse(format!(
+                "{bind} is reachable from other machines and needs `tls: {{ cert, key }}`; or bind to 127.0.0.1"
+            ));
         }
         if self.tokens.is_empty() {
             return refuse(format!("{bind} is reachable from other machines and needs `tokens`; or bind to 127.0.0.1"));

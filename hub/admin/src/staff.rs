@@ -39,7 +39,12 @@ impl Person {
             return Ok(());
         }
         let needed: Vec<_> = right.roles().iter().map(|role| role.name()).collect();
-        let detail = format!("this needs one of the roles {}; {} has {}", needed.join(", "), self.name, self.role_names().join(", "));
+        let detail = format!(
+            "this needs one of the roles {}; {} has {}",
+            needed.join(", "),
+            self.name,
+            self.role_names().join(", ")
+        );
         Err(Problem::forbidden("role", detail))
     }
 }

@@ -1,4 +1,4 @@
-//! The contract of [`Backbone`](crate::Backbone) as tests, for every implementation: each sentence of the trait's comment is
+//! The contract of [`Backbone`] as tests, for every implementation: each sentence of the trait's comment is
 //! a function here. They panic when the contract is broken.
 //!
 //! An implementation writes a [`Harness`] and calls [`contract_tests!`](crate::contract_tests) in a test module:

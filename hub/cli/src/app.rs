@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use hub_admin::{AdminSettings, AdminState};
 use hub_backbone::{Backbone, Embedded, EmbeddedSettings, FileBlobs};
 use hub_ledger::{Ledger, LedgerView};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use hub_runtime::{Hub, HubSettings, RuntimeLimits, SystemClock};
 use serde::Deserialize;
 use tokio::io::AsyncReadExt;
@@ -77,7 +78,11 @@ async fn start_admin(
     store: &Arc<Embedded>,
 ) -> anyhow::Result<hub_admin::Running> {
     let settings = AdminSettings::deserialize(settings).context("config/hub.yaml, `admin`")?;
-    let state = AdminState::new(Ledger::new(store.clone()), hub.operate());
+    let mut state = AdminState::new(Ledger::new(store.clone()), hub.operate());
+    // One recorder for each process: a second hub in it (tests) has only the ledger's own figures.
+    if let Ok(metrics) = PrometheusBuilder::new().install_recorder() {
+        state = state.with_metrics(metrics);
+    }
     hub_admin::serve(settings, state, &config.root).await.context("the admin API cannot start")
 }
 

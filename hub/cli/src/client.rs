@@ -158,7 +158,7 @@ pub(crate) fn segment(text: &str) -> String {
 
 pub(crate) async fn messages(target: &Target) -> anyhow::Result<()> {
     let list = api(target)?.get("messages", &[]).await?;
-    show_list(target, &list, &["at", "case", "entity", "source", "message"]);
+    show_list(target, &list, &["at", "case", "entity", "source", "id"]);
     Ok(())
 }
 

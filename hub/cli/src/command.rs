@@ -45,8 +45,6 @@ enum Command {
     },
     /// Prints the JSON schema of the route language (draft 2020-12)
     Schema,
-    /// Prints the reference manual of the route language (Markdown)
-    Docs,
     /// Stands in for an outside system
     #[command(subcommand)]
     Simulate(Simulate),
@@ -142,7 +140,6 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             return offline::check(&config, &paths, explain, format);
         }
         Command::Schema => offline::schema()?,
-        Command::Docs => offline::docs(),
         Command::Simulate(Simulate::Siope(options)) => offline::simulate_siope(options).await?,
         Command::Messages { target } => client::messages(&target).await?,
         Command::Cases { target, command } => client::cases(&target, command).await?,

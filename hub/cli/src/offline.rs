@@ -32,9 +32,8 @@ pub(crate) fn check(config: &Path, paths: &[PathBuf], explain: bool, format: For
         }
     }
     if explain {
-        for plan in &checked.plans {
-            println!("{}", hub_route::explain(plan));
-        }
+        let plans: Vec<_> = checked.plans.iter().collect();
+        println!("{}", hub_route::explain(&plans));
     }
     Ok(if checked.problems.iter().any(hub_route::Problem::is_error) { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
@@ -51,11 +50,6 @@ fn load_or_default(config: &Path) -> anyhow::Result<Config> {
 pub(crate) fn schema() -> anyhow::Result<()> {
     println!("{}", serde_json::to_string_pretty(&hub_route::schema(REGISTRY))?);
     Ok(())
-}
-
-/// `raccordo docs`
-pub(crate) fn docs() {
-    println!("{}", hub_route::manual(REGISTRY));
 }
 
 /// `raccordo ledger rebuild`

@@ -10,6 +10,7 @@
 pub mod rows;
 pub mod sqlite;
 
+mod change;
 mod error;
 mod ledger;
 mod page;
@@ -20,10 +21,11 @@ mod schema;
 mod summary;
 mod view;
 
+pub use change::RowChange;
 pub use error::Error;
 pub use ledger::{FileReader, Job, Ledger, Reader};
 pub use page::{PAGE_MAX, Page, PageRequest};
-pub use project::{At, RowChange, project};
+pub use project::{At, project};
 pub use query::{CaseDetail, CaseFilter, Counts, MessageFilter, ParkedFilter, StatisticsFilter, TaskFilter, Visible};
 pub use rebuild::{catch_up, rebuild};
 pub use sqlite::JournalRecord;

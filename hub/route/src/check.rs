@@ -20,10 +20,9 @@ use crate::compose;
 use crate::plan::Plan;
 use crate::problem::Problem;
 use crate::syntax::{self, Node, Source, Span};
+pub(crate) use config::PluginSchema;
 use reader::Reader;
 use route::Read;
-
-pub(crate) use config::PluginSchema;
 
 /// A file that holds a route.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::draft::{Draft, Step, Timeout, What};
+use crate::expression::Program;
 use crate::plan::{Branch, End, OnTimeout, Op, OpKind, Plan, Segment, SegmentId, SendPlan, SourcePlan, TaskPlan};
 
 /// Cuts a route into segments.
@@ -35,19 +36,20 @@ impl Cutter {
     /// is through.
     fn lay(&mut self, steps: Vec<Step>, id: SegmentId, join: Option<&SegmentId>) {
         let mut ops = Vec::new();
-        let mut steps = steps.into_iter().peekable();
+        let mut steps = steps.into_iter();
         while let Some(step) = steps.next() {
             if !step.ends_segment() {
                 ops.extend(op(step));
                 continue;
             }
-            let following = steps.peek().map(|next| next.place.clone());
-            let witnesses = witnesses(&step, steps.peek());
+            let rest: Vec<Step> = steps.collect();
+            let following = rest.first().map(|next| next.place.clone());
             let next = following.or_else(|| join.cloned()).unwrap_or_else(|| after(&step.place));
+            let witnesses = witnesses(&step, &rest);
             let end = self.end(step, next.clone(), witnesses);
             let _ = self.segments.insert(id.clone(), Segment { id, ops, end });
-            if Some(&next) != join || steps.peek().is_some() {
-                self.lay(steps.collect(), next, join);
+            if Some(&next) != join || !rest.is_empty() {
+                self.lay(rest, next, join);
             }
             return;
         }
@@ -62,7 +64,7 @@ impl Cutter {
         Some(id)
     }
 
-    fn end(&mut self, step: Step, next: SegmentId, witnesses: Option<(String, Vec<crate::expression::Program>)>) -> End {
+    fn end(&mut self, step: Step, next: SegmentId, witnesses: Option<(String, Vec<Program>)>) -> End {
         match step.what {
             What::Op { .. } => End::Goto(next),
             What::Choice(branches) => {
@@ -103,12 +105,20 @@ fn after(place: &str) -> SegmentId {
     if list.is_empty() { index.to_string() } else { format!("{list}.{index}") }
 }
 
-/// The `await` that follows a send, and those of its keys that do not need the receipt.
-fn witnesses(step: &Step, next: Option<&Step>) -> Option<(String, Vec<crate::expression::Program>)> {
-    let (What::To { bind, .. }, What::Await { name, keys, .. }) = (&step.what, &next?.what) else { return None };
-    let known = |key: &&crate::expression::Program| !bind.as_ref().is_some_and(|bind| key.roots().contains(bind));
+/// The `await` that follows a send, and those of its keys that do not need the receipt. Steps that only write something
+/// down may stand between.
+fn witnesses(step: &Step, rest: &[Step]) -> Option<(String, Vec<Program>)> {
+    let What::To { bind, .. } = &step.what else { return None };
+    let next = rest.iter().find(|step| !only_writes(step))?;
+    let What::Await { name, keys, .. } = &next.what else { return None };
+    let known = |key: &&Program| !bind.as_ref().is_some_and(|bind| key.roots().contains(bind));
     let keys: Vec<_> = keys.iter().filter(known).cloned().collect();
     (!keys.is_empty()).then(|| (name.clone(), keys))
+}
+
+/// Whether a step changes neither what expressions see nor whether the message goes on.
+fn only_writes(step: &Step) -> bool {
+    matches!(&step.what, What::Op { kind: OpKind::State { .. } | OpKind::Log(_) | OpKind::Archive { .. }, .. })
 }
 
 fn op(step: Step) -> Option<Op> {

@@ -12,18 +12,20 @@
 //! - Comparing text with a number is an error, not `false`.
 //! - `has(a.b.c)` is false when `a.b` is missing, too.
 
+mod arithmetic;
 mod ast;
 mod compile;
 mod eval;
 mod exact;
 mod functions;
 mod lexer;
+mod loops;
+mod mapping;
 mod names;
 mod roots;
 mod value;
 mod xml;
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use hub_core::Value;
@@ -83,11 +85,9 @@ impl Program {
     /// What is wrong and where, in words.
     pub fn compile(text: &str) -> Result<Self, EvalError> {
         Self::read(text).map_err(|mistake| {
-            let mut detail = format!("{} (at character {})", mistake.message, text[..mistake.range.start].chars().count() + 1);
-            if let Some(hint) = &mistake.hint {
-                let _ = write!(detail, "; {hint}");
-            }
-            EvalError { expression: text.to_string(), detail }
+            let at = text[..mistake.range.start].chars().count() + 1;
+            let hint = mistake.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+            EvalError { expression: text.to_string(), detail: format!("{} (at character {at}){hint}", mistake.message) }
         })
     }
 
@@ -163,19 +163,7 @@ impl Mapping {
     pub fn eval(&self, roots: &Roots) -> Result<Value, EvalError> {
         mapping::eval(self, roots)
     }
-
-    /// All programs in it, in order.
-    pub(crate) fn programs(&self) -> Vec<&Program> {
-        match self {
-            Self::Leaf(program) => vec![program],
-            Self::Object(fields) => fields.iter().flat_map(|(_, field)| field.programs()).collect(),
-            Self::List(items) => items.iter().flat_map(Self::programs).collect(),
-            Self::Each { each, map, .. } => std::iter::once(each).chain(map.programs()).collect(),
-        }
-    }
 }
-
-mod mapping;
 
 /// The functions that expressions may call: name, usage and meaning, for the manual.
 pub fn functions() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {

@@ -29,8 +29,8 @@ pub(crate) enum Ty {
     CaseKind,
     /// One source and its configuration.
     Source,
-    /// One sink and its configuration, and the shape's own fields beside it.
-    Sink(&'static Shape),
+    /// One sink and its configuration, and the fields of [`TO`] beside it.
+    Sink,
     /// A list of steps.
     Steps,
     /// The branches of a choice.
@@ -74,14 +74,12 @@ const fn may(name: &'static str, ty: Ty, example: &'static str, doc: &'static st
 pub(crate) struct StepWord {
     pub(crate) name: &'static str,
     pub(crate) ty: Ty,
-    /// Whether it ends a segment.
-    pub(crate) effect: bool,
     pub(crate) doc: &'static str,
     pub(crate) example: &'static str,
 }
 
-const fn step(name: &'static str, ty: Ty, effect: bool, example: &'static str, doc: &'static str) -> StepWord {
-    StepWord { name, ty, effect, doc, example }
+const fn step(name: &'static str, ty: Ty, example: &'static str, doc: &'static str) -> StepWord {
+    StepWord { name, ty, doc, example }
 }
 
 /// The roles of people.
@@ -98,12 +96,37 @@ pub(crate) static ROUTE: Shape = Shape {
     fields: &[
         must("route", Ty::Name, "mandati-siope", "The route's name, unique in the hub."),
         may("description", Ty::Text, "Payment orders to SIOPE+", "What it is for, in words."),
-        must("from", Ty::Source, "{ http: { path: /ingest/mandati } }", "Where messages come from: one source and its configuration."),
-        may("case", Ty::Record(&CASE), "{ kind: mandato, id: body.numero }", "The case each message belongs to; without it each message is its own case."),
-        may("lane", Ty::Expr("text"), "case.entity", "Messages of one lane keep their order; the case's id if not given."),
-        may("idempotent", Ty::Record(&IDEMPOTENT), "{ key: case.id, remember: 400d }", "Business identity, hub-wide: a second message with the same key is refused."),
+        must(
+            "from",
+            Ty::Source,
+            "{ http: { path: /ingest/mandati } }",
+            "Where messages come from: one source and its configuration.",
+        ),
+        may(
+            "case",
+            Ty::Record(&CASE),
+            "{ kind: mandato, id: body.numero }",
+            "The case each message belongs to; without it each message is its own case.",
+        ),
+        may(
+            "lane",
+            Ty::Expr("text"),
+            "case.entity",
+            "Messages of one lane keep their order; the case's id if not given.",
+        ),
+        may(
+            "idempotent",
+            Ty::Record(&IDEMPOTENT),
+            "{ key: case.id, remember: 400d }",
+            "Business identity, hub-wide: a second message with the same key is refused.",
+        ),
         must("steps", Ty::Steps, "[ { log: \"'arrived'\" } ]", "What happens to each message, in order."),
-        may("on_failure", Ty::Record(&FAILURE), "{ retry: { times: 8, min: 1s, max: 5m }, then: park }", "What to do when something fails."),
+        may(
+            "on_failure",
+            Ty::Record(&FAILURE),
+            "{ retry: { times: 8, min: 1s, max: 5m }, then: park }",
+            "What to do when something fails.",
+        ),
     ],
 };
 
@@ -111,8 +134,18 @@ pub(crate) static CASE: Shape = Shape {
     doc: "How the case of a message is found. Expressions see body, headers and now.",
     fields: &[
         must("kind", Ty::CaseKind, "mandato", "The kind of case, of config/cases.yaml."),
-        must("id", Ty::Expr("text that is not empty"), "body.ente + \"/\" + string(body.numero)", "The case's identity."),
-        may("entity", Ty::Expr("the code of a row of config/entities.yaml"), "body.ente", "The entity that the case belongs to."),
+        must(
+            "id",
+            Ty::Expr("text that is not empty"),
+            "body.ente + \"/\" + string(body.numero)",
+            "The case's identity.",
+        ),
+        may(
+            "entity",
+            Ty::Expr("the code of a row of config/entities.yaml"),
+            "body.ente",
+            "The entity that the case belongs to.",
+        ),
         may("amount", Ty::Expr("a decimal"), "decimal(body.importo)", "The amount."),
     ],
 };
@@ -121,7 +154,12 @@ pub(crate) static IDEMPOTENT: Shape = Shape {
     doc: "How a repetition is found.",
     fields: &[
         must("key", Ty::Expr("text"), "case.id", "The key, hub-wide."),
-        must("remember", Ty::Span, "400d", "How long a finished key is remembered; one with unfinished work never expires."),
+        must(
+            "remember",
+            Ty::Span,
+            "400d",
+            "How long a finished key is remembered; one with unfinished work never expires.",
+        ),
     ],
 };
 
@@ -129,7 +167,12 @@ pub(crate) static FAILURE: Shape = Shape {
     doc: "What to do when a step or a send fails.",
     fields: &[
         may("retry", Ty::Record(&RETRY), "{ times: 8, min: 1s, max: 5m }", "How often and how soon it is tried again."),
-        may("then", Ty::WordOr("park", &TASK_FOR), "park", "What to do when all tries are over: park the message, and perhaps open a task."),
+        may(
+            "then",
+            Ty::WordOr("park", &TASK_FOR),
+            "park",
+            "What to do when all tries are over: park the message, and perhaps open a task.",
+        ),
     ],
 };
 
@@ -160,15 +203,18 @@ pub(crate) static SPLIT: Shape = Shape {
     fields: &[
         must("each", Ty::Expr("a list"), "body.righe", "The list."),
         must("as", Ty::Bind, "r", "The name each element is bound to."),
-        may("case", Ty::Record(&CASE), "{ kind: mandato, id: r.numero }", "The case of each child; the parent's if not given."),
+        may(
+            "case",
+            Ty::Record(&CASE),
+            "{ kind: mandato, id: r.numero }",
+            "The case of each child; the parent's if not given.",
+        ),
         must("steps", Ty::Steps, "[ { log: r.numero } ]", "What happens to each child."),
     ],
 };
 
-pub(crate) static TO: Shape = Shape {
-    doc: "A send.",
-    fields: &[may("as", Ty::Bind, "invio", "The name to bind the receipt to.")],
-};
+pub(crate) static TO: Shape =
+    Shape { doc: "A send.", fields: &[may("as", Ty::Bind, "invio", "The name to bind the receipt to.")] };
 
 pub(crate) static AWAIT: Shape = Shape {
     doc: "An answer that comes later, through another route's `resume`.",
@@ -177,7 +223,12 @@ pub(crate) static AWAIT: Shape = Shape {
         must("keys", Ty::Exprs("text"), "[flusso.identificativo]", "The keys that the answer may carry."),
         must("within", Ty::Span, "2h", "How long."),
         may("as", Ty::Bind, "ack", "The name to bind the answer to."),
-        may("on_timeout", Ty::WordOr("park", &TIMEOUT), "park", "What to do when nobody answers in time: `park`, `{ task: ROLE }` or `{ steps: [...] }`."),
+        may(
+            "on_timeout",
+            Ty::WordOr("park", &TIMEOUT),
+            "park",
+            "What to do when nobody answers in time: `park`, `{ task: ROLE }` or `{ steps: [...] }`.",
+        ),
     ],
 };
 
@@ -200,7 +251,12 @@ pub(crate) static APPROVE: Shape = Shape {
         may("title", Ty::Expr("text"), "\"'Mandato ' + case.id\"", "A line for people."),
         may("requester", Ty::Expr("text"), "body.richiedente", "Who asked for it: may not approve."),
         may("as", Ty::Bind, "decisione", "The name to bind the decision to."),
-        may("on_reject", Ty::Steps, "[ { state: respinto } ]", "What happens to a rejected message, which ends with these steps; state `respinto` if not given."),
+        may(
+            "on_reject",
+            Ty::Steps,
+            "[ { state: respinto } ]",
+            "What happens to a rejected message, which ends with these steps; state `respinto` if not given.",
+        ),
     ],
 };
 
@@ -226,10 +282,20 @@ pub(crate) static STATE: Shape = Shape {
     doc: "Asks the owner of a case to move it: `to` or `of`, and which case if it is another one.",
     fields: &[
         may("to", Ty::State, "pagato", "The state, by name."),
-        may("of", Ty::Expr("the name of a state"), "r.esito == 'PAGATO' ? 'pagato' : 'acquisito'", "The state, computed."),
+        may(
+            "of",
+            Ty::Expr("the name of a state"),
+            "r.esito == 'PAGATO' ? 'pagato' : 'acquisito'",
+            "The state, computed.",
+        ),
         may("case", Ty::Expr("text"), "r.ente + \"/\" + string(r.numero)", "Another case than the message's."),
         may("kind", Ty::CaseKind, "mandato", "The kind of that other case."),
-        may("entity", Ty::Expr("the code of a row of config/entities.yaml"), "r.ente", "The entity of that other case."),
+        may(
+            "entity",
+            Ty::Expr("the code of a row of config/entities.yaml"),
+            "r.ente",
+            "The entity of that other case.",
+        ),
     ],
 };
 
@@ -257,20 +323,65 @@ pub(crate) static OTHERWISE: Shape = Shape {
 
 /// The steps of the language itself.
 pub(crate) static STEPS: &[StepWord] = &[
-    step("set", Ty::Mappings, false, "set: { totale: decimal(body.importo) }", "Keeps values under `vars`."),
-    step("map", Ty::Mapping, false, "map: { documento: body.numero }", "Replaces the body with the mapping's value, as JSON."),
-    step("choice", Ty::Branches, false, "choice: [ { when: body.x == 1, steps: [...] }, { otherwise: [...] } ]", "Takes the first branch whose condition is true."),
-    step("filter", Ty::Expr("true or false"), false, "filter: body.tipo == 'INSERIMENTO'", "Ends the message here unless the condition is true."),
-    step("split", Ty::Record(&SPLIT), true, "split: { each: body.righe, as: r, steps: [...] }", "Makes one message of each element of a list."),
-    step("to", Ty::Sink(&TO), true, "to: { siope.flusso: { entity: case.entity }, as: invio }", "Sends the body. Never changes it; the receipt is bound by `as`."),
-    step("await", Ty::Record(&AWAIT), true, "await: { name: siope-ack, keys: [flusso.identificativo], within: 2h, as: ack }", "Waits for an answer. Never changes the body; the answer is bound by `as`."),
-    step("resume", Ty::Record(&RESUME), false, "resume: { name: siope-ack, key: ack.identificativo_flusso }", "Answers a wait."),
-    step("approve", Ty::Record(&APPROVE), true, "approve: { role: approvatore, people: 2, within: 4h }", "Waits until people have approved."),
-    step("task", Ty::Record(&TASK), true, "task: { role: controllore, within: 5d }", "Waits until someone has looked and said so."),
-    step("state", Ty::StateOr(&STATE), false, "state: pagato", "Asks the owner of the case to move it."),
-    step("archive", Ty::Record(&ARCHIVE), false, "archive: { class: opi, retain: 10y }", "Keeps the body byte for byte."),
-    step("idempotent", Ty::Record(&IDEMPOTENT), false, "idempotent: { key: case.id, remember: 400d }", "Ends the message here if the key was seen before."),
-    step("log", Ty::Expr("text"), false, "log: \"'arrived: ' + case.id\"", "Writes a line to the case's history."),
+    step("set", Ty::Mappings, "set: { totale: decimal(body.importo) }", "Keeps values under `vars`."),
+    step("map", Ty::Mapping, "map: { documento: body.numero }", "Replaces the body with the mapping's value, as JSON."),
+    step(
+        "choice",
+        Ty::Branches,
+        "choice: [ { when: body.x == 1, steps: [...] }, { otherwise: [...] } ]",
+        "Takes the first branch whose condition is true.",
+    ),
+    step(
+        "filter",
+        Ty::Expr("true or false"),
+        "filter: body.tipo == 'INSERIMENTO'",
+        "Ends the message here unless the condition is true.",
+    ),
+    step(
+        "split",
+        Ty::Record(&SPLIT),
+        "split: { each: body.righe, as: r, steps: [...] }",
+        "Makes one message of each element of a list.",
+    ),
+    step(
+        "to",
+        Ty::Sink,
+        "to: { siope.flusso: { entity: case.entity }, as: invio }",
+        "Sends the body. Never changes it; the receipt is bound by `as`.",
+    ),
+    step(
+        "await",
+        Ty::Record(&AWAIT),
+        "await: { name: siope-ack, keys: [flusso.identificativo], within: 2h, as: ack }",
+        "Waits for an answer. Never changes the body; the answer is bound by `as`.",
+    ),
+    step(
+        "resume",
+        Ty::Record(&RESUME),
+        "resume: { name: siope-ack, key: ack.identificativo_flusso }",
+        "Answers a wait.",
+    ),
+    step(
+        "approve",
+        Ty::Record(&APPROVE),
+        "approve: { role: approvatore, people: 2, within: 4h }",
+        "Waits until people have approved.",
+    ),
+    step(
+        "task",
+        Ty::Record(&TASK),
+        "task: { role: controllore, within: 5d }",
+        "Waits until someone has looked and said so.",
+    ),
+    step("state", Ty::StateOr(&STATE), "state: pagato", "Asks the owner of the case to move it."),
+    step("archive", Ty::Record(&ARCHIVE), "archive: { class: opi, retain: 10y }", "Keeps the body byte for byte."),
+    step(
+        "idempotent",
+        Ty::Record(&IDEMPOTENT),
+        "idempotent: { key: case.id, remember: 400d }",
+        "Ends the message here if the key was seen before.",
+    ),
+    step("log", Ty::Expr("text"), "log: \"'arrived: ' + case.id\"", "Writes a line to the case's history."),
 ];
 
 /// The step of this name.

@@ -1,16 +1,18 @@
 //! Admission: between a source's `next` and the durable append. A bounded parse, the case, the keys, and the leading steps
 //! that only judge.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use hub_backbone::{Place, Topic};
 use hub_core::journal::{Parked, ParkedKind, What};
 use hub_core::{
     Applied, Case, Incoming, Lane, Media, Message, MessageId, Problem, Scope, Span, StepError, Value, Verdict, header,
     read_json,
 };
-use hub_route::expression::Roots;
-use hub_route::plan::{OpKind, Plan};
+use hub_route::expression::{Program, Roots};
+use hub_route::plan::{Op, OpKind, Plan};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
@@ -23,6 +25,9 @@ use crate::interpret::case_of;
 use crate::process::refusal_evidence;
 use crate::record::{ParkedWork, Work, owned_id};
 use crate::routes::Route;
+
+/// Longest key, lane or case id, in bytes.
+const KEY_MAX: usize = 512;
 
 /// Serialises the check of keys with the commit that writes them. Judging is done before, outside of it.
 #[derive(Default)]
@@ -49,6 +54,8 @@ struct Admitted {
     case: Case,
     lane: String,
     business: Option<String>,
+    /// Leading operations that have judged it and need not do so again.
+    judged: usize,
 }
 
 /// Admits a batch: durable on return. One verdict for each message.
@@ -64,7 +71,7 @@ pub(crate) async fn admit(
         judged.push(judge(shared, route, incoming, now).await?);
     }
     let _one = shared.admission.0.lock().await;
-    let mut batch = Batch::new(&*shared.backbone);
+    let mut batch = Batch::new(shared.claims());
     let mut verdicts = Vec::with_capacity(judged.len());
     for judged in judged {
         verdicts.push(take(shared, route, &mut batch, judged, now).await?);
@@ -97,7 +104,7 @@ pub(crate) fn busy(count: usize) -> Vec<Verdict> {
 
 /// Where a polling source stood.
 pub(crate) async fn cursor(shared: &Shared, route: &str) -> Result<Value, Error> {
-    let batch = Batch::new(&*shared.backbone);
+    let batch = Batch::new(shared.claims());
     Ok(batch.get::<Value>(cursor_place(shared, route), "cursor", route).await?.unwrap_or_default())
 }
 
@@ -152,13 +159,16 @@ async fn admitted(
         message.case = case.clone();
     }
     let entity = shared.entity(message.case.entity.as_deref());
-    for (index, op) in route.plan.segments.get("").map_or(&[][..], |s| &s.ops).iter().take(route.plan.judges).enumerate() {
+    let mut judged = 0;
+    for op in route.plan.segments.get("").map_or(&[][..], |s| &s.ops).iter().take(route.plan.judges) {
         // Without a case later judges would only repeat, in other words, what the first one says.
-        if index > 0 && case.is_err() {
+        if judged > 0 && case.is_err() {
             break;
         }
-        if let Err(problems) = run_judge(route, &op.place, &op.what, message.clone(), (now, &entity, &bound)).await {
-            return Ok(Err(problems));
+        match run_judge(shared, route, op, message.clone(), (now, &entity, &bound)).await {
+            Ok(true) => judged += 1,
+            Ok(false) => break,
+            Err(problems) => return Ok(Err(problems)),
         }
     }
     let case = match case {
@@ -166,24 +176,33 @@ async fn admitted(
         Err(problem) => return Ok(Err(vec![problem])),
     };
     let roots = Roots::new(&message, &entity, &bound, now);
-    Ok(keys(&route.plan, &roots, case).map_err(|problem| vec![problem]))
+    Ok(keys(&route.plan, &roots, case, judged).map_err(|problem| vec![problem]))
 }
 
+/// Whether a judge has judged: one that cannot for now, or whose result is bound, does so in the route, where it can wait,
+/// and all that follow with it.
 async fn run_judge(
+    shared: &Shared,
     route: &Route,
-    place: &str,
-    what: &OpKind,
+    op: &Op,
     message: Message,
     (now, entity, bound): (Timestamp, &Value, &Value),
-) -> Result<(), Vec<Problem>> {
-    let OpKind::Step { .. } = what else { return Ok(()) };
-    let Some(step) = route.step(place) else { return Ok(()) };
-    let scope = Scope { now, entity, params: &Value::Null, bound };
-    match step.apply(message, &scope).await {
-        Ok(Applied { .. }) => Ok(()),
-        Err(StepError::Invalid(problems)) => Err(problems),
-        // It is judged again in the route, where it can wait.
-        Err(StepError::Unavailable(_)) => Ok(()),
+) -> Result<bool, Vec<Problem>> {
+    let OpKind::Step { params, bind: None, .. } = &op.what else { return Ok(false) };
+    let Some(step) = route.step(&op.place) else { return Ok(false) };
+    let roots = Roots::new(&message, entity, bound, now);
+    let value = |(name, program): &(String, Program)| match program.eval(&roots) {
+        Ok(value) => Ok((name.clone(), value)),
+        Err(error) => Err(vec![Problem::at("expression", "", format!("step {}: {error}", op.place))]),
+    };
+    let params = Value::Object(params.iter().map(value).collect::<Result<Map<_, _>, _>>()?);
+    let scope = Scope { now, entity, params: &params, bound };
+    let work = AssertUnwindSafe(step.apply(message, &scope)).catch_unwind();
+    match tokio::time::timeout(shared.limits.step, work).await {
+        Ok(Ok(Ok(Applied { .. }))) => Ok(true),
+        Ok(Ok(Err(StepError::Invalid(problems)))) => Err(problems),
+        Ok(Ok(Err(StepError::Unavailable(_)))) | Err(_) => Ok(false),
+        Ok(Err(_)) => Err(vec![Problem::at("step.panic", "", format!("step {} failed on this message", op.place))]),
     }
 }
 
@@ -199,15 +218,23 @@ fn find_case(shared: &Shared, plan: &Plan, roots: &Roots, message: &Message) -> 
     }
 }
 
-fn keys(plan: &Plan, roots: &Roots, case: Case) -> Result<Admitted, Problem> {
-    let text = |program: &hub_route::expression::Program, code: &str| match program.eval(roots) {
-        Ok(Value::String(text)) => Ok(text),
+fn keys(plan: &Plan, roots: &Roots, case: Case, judged: usize) -> Result<Admitted, Problem> {
+    let text = |program: &Program, code: &str| match program.eval(roots) {
+        Ok(Value::String(text)) if text.len() <= KEY_MAX => Ok(text),
+        Ok(Value::String(text)) => Err(Problem::at(code, "", too_long(&program.text, text.len()))),
         Ok(other) => Err(Problem::at(code, "", format!("`{}` gave {other}, not text", program.text))),
         Err(error) => Err(Problem::at(code, "", error.to_string())),
     };
     let lane = plan.lane.as_ref().map(|lane| text(lane, "admission.lane")).transpose()?;
     let business = plan.idempotent.as_ref().map(|plan| text(&plan.key, "admission.key")).transpose()?;
-    Ok(Admitted { lane: lane.unwrap_or_else(|| case.id.clone()), case, business })
+    if case.id.len() > KEY_MAX {
+        return Err(Problem::at("admission.case", "", too_long("case.id", case.id.len())));
+    }
+    Ok(Admitted { lane: lane.unwrap_or_else(|| case.id.clone()), case, business, judged })
+}
+
+fn too_long(expression: &str, bytes: usize) -> String {
+    format!("`{expression}` gave a text of {bytes} bytes, at most {KEY_MAX} are allowed")
 }
 
 // -- taking: keys, append ---------------------------------------------------------------------------------------------------
@@ -222,17 +249,26 @@ async fn take(
     let transport = transport_key(&route.plan.route, &judged.incoming);
     let home = batch.place(Topic::INBOX, &transport);
     if let Some(taken) = batch.get::<Taken>(home, "transport", &transport).await? {
-        return Ok(again(&taken, &judged));
+        return match again(&taken, &judged) {
+            Verdict::Conflict { detail } if !judged.incoming.answerable => {
+                let problem = Problem::at("admission.conflict", "", detail);
+                park(shared, route, batch, judged, &[problem], now).await
+            }
+            verdict => Ok(verdict),
+        };
     }
-    let admitted = match judged.result {
+    let admitted = match &judged.result {
         Ok(admitted) => admitted,
-        Err(problems) if judged.incoming.answerable => return Ok(Verdict::Refused { problems }),
-        Err(problems) => return park(shared, route, batch, judged.incoming, &problems, now).await,
+        Err(problems) if judged.incoming.answerable => return Ok(Verdict::Refused { problems: problems.clone() }),
+        Err(problems) => {
+            let problems = problems.clone();
+            return park(shared, route, batch, judged, &problems, now).await;
+        }
     };
     let taken = Taken {
         id: judged.incoming.id.clone(),
         case: admitted.case.id.clone(),
-        sha256: judged.sha256,
+        sha256: judged.sha256.clone(),
         at: now,
     };
     if let Some(key) = &admitted.business {
@@ -241,13 +277,13 @@ async fn take(
             Some(first) if judged.incoming.answerable => return Ok(collision(key, &first)),
             Some(first) => {
                 let problem = Problem::at("admission.duplicate", "", collision_text(key, &first));
-                return park(shared, route, batch, judged.incoming, &[problem], now).await;
+                return park(shared, route, batch, judged, &[problem], now).await;
             }
             None => batch.put(place, "business", key, &taken),
         }
     }
     batch.put(home, "transport", &transport, &taken);
-    let work = work_of(shared, route, &judged.incoming, admitted.case, admitted.lane, now).await?;
+    let work = work_of(shared, route, &judged.incoming, admitted.case.clone(), admitted.lane.clone(), now).await?;
     let source = judged.incoming.headers.get(header::ORIGIN).cloned().unwrap_or_default();
     batch.event(event_of(
         &work,
@@ -259,7 +295,7 @@ async fn take(
             bytes: judged.incoming.body.bytes.len() as u64,
         },
     ));
-    batch.work(Work { skip: route.plan.judges, ..work });
+    batch.work(Work { skip: admitted.judged, ..work });
     Ok(Verdict::Stored { id: taken.id, case: taken.case, again: false })
 }
 
@@ -309,6 +345,7 @@ async fn work_of(
         headers: incoming.headers.clone(),
         body: shared.store_body(&incoming.body).await?,
         bound: Value::Object(Map::new()),
+        base: None,
         failures: 0,
     })
 }
@@ -318,14 +355,17 @@ async fn park(
     shared: &Shared,
     route: &Route,
     batch: &mut Batch<'_>,
-    incoming: Incoming,
+    judged: Judged,
     problems: &[Problem],
     now: Timestamp,
 ) -> Result<Verdict, Error> {
+    let Judged { incoming, sha256, .. } = judged;
     let case = Case::of_message(&incoming.id);
     let lane = case.id.clone();
     let place = batch.place(Topic::INBOX, &lane);
-    let id = owned_id(place, &format!("{}.refused", incoming.id));
+    // With its content: one file may be refused, be mended, and be refused again.
+    let short = sha256.get(..8).unwrap_or_default();
+    let id = owned_id(place, &format!("{}.{short}.refused", incoming.id));
     if batch.get::<ParkedWork>(place, "parked", &id).await?.is_some() {
         return Ok(Verdict::Parked { id: incoming.id });
     }

@@ -1,37 +1,54 @@
 //! One atomic step of a loop: what it reads sees what it has already written.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use hub_backbone::{Backbone, Commit, Offset, Place, Topic};
+use hub_backbone::{Commit, Offset, Place, Topic};
 use hub_core::journal::{EVENT_VERSION, Event, What};
 use hub_core::{Case, Value};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::Error;
+use crate::claim::{self, Claims};
 use crate::record::{CaseRecord, InboxRecord, OutboxRecord, WaitRecord, Work, decode, encode};
+
+/// Events of one case that one record takes: each is at most [`claim::EVENT_MAX`] large.
+const EVENTS_MAX: usize = 64;
 
 /// Collects outputs and state changes of one commit.
 pub(crate) struct Batch<'a> {
-    backbone: &'a dyn Backbone,
+    claims: Claims<'a>,
     commit: Commit,
     overlay: HashMap<(Place, &'static str, String), Option<Bytes>>,
     /// Events, by case partition, so that one record carries those of one step.
     events: Vec<Event>,
     /// The last output of the topic `cases`, for positions that writes return.
     last_case: Option<(Place, usize)>,
+    /// Held from the first look at hub-wide keys until the commit is over, so that two partitions never both find a key
+    /// unused. There is one such lock, and a batch takes it at most once: nobody waits in a circle.
+    keys: Option<OwnedMutexGuard<()>>,
 }
 
 impl<'a> Batch<'a> {
-    pub(crate) fn new(backbone: &'a dyn Backbone) -> Self {
-        Self { backbone, commit: Commit::new(), overlay: HashMap::new(), events: Vec::new(), last_case: None }
+    pub(crate) fn new(claims: Claims<'a>) -> Self {
+        let (commit, overlay, events) = (Commit::new(), HashMap::new(), Vec::new());
+        Self { claims, commit, overlay, events, last_case: None, keys: None }
+    }
+
+    /// Keeps other partitions away from hub-wide keys until this batch is committed or dropped.
+    pub(crate) async fn lock_keys(&mut self, lock: &Arc<Mutex<()>>) {
+        if self.keys.is_none() {
+            self.keys = Some(lock.clone().lock_owned().await);
+        }
     }
 
     /// The partition that owns a key.
     pub(crate) fn place(&self, topic: Topic, key: &str) -> Place {
-        Place::of_key(topic, key, self.backbone.partitions())
+        Place::of_key(topic, key, self.claims.backbone.partitions())
     }
 
     /// A value of keyed state, as this batch has left it.
@@ -43,7 +60,7 @@ impl<'a> Batch<'a> {
     ) -> Result<Option<T>, Error> {
         let bytes = match self.overlay.get(&(place, space, key.to_string())) {
             Some(changed) => changed.clone(),
-            None => self.backbone.get(place, space, key).await?,
+            None => self.claims.get(place, space, key).await?,
         };
         bytes.map(|bytes| decode(&format!("{place} state {space}/{key}"), &bytes)).transpose()
     }
@@ -84,7 +101,7 @@ impl<'a> Batch<'a> {
 
     /// Sends an event to the owner of its case.
     pub(crate) fn event(&mut self, event: Event) {
-        self.events.push(event);
+        self.events.push(claim::bounded(event));
     }
 
     /// Sends an event about a message to the owner of its case.
@@ -92,13 +109,13 @@ impl<'a> Batch<'a> {
         self.event(event_of(work, at, what));
     }
 
-    /// Moves collected events into records: one for each run of events of one case.
+    /// Moves collected events into records: one for each run of events of one case, within limits.
     pub(crate) fn flush_events(&mut self) {
         let mut events = std::mem::take(&mut self.events).into_iter().peekable();
         while let Some(first) = events.next() {
             let case = first.case.id.clone();
             let mut run = vec![first];
-            while let Some(next) = events.next_if(|next| next.case.id == case) {
+            while let Some(next) = events.next_if(|next| next.case.id == case && run.len() < EVENTS_MAX) {
                 run.push(next);
             }
             let place = self.place(Topic::CASES, &case);
@@ -136,7 +153,8 @@ impl<'a> Batch<'a> {
     /// Makes everything durable.
     pub(crate) async fn commit(mut self) -> Result<Written, Error> {
         self.flush_events();
-        let offsets = self.backbone.commit(self.commit).await?;
+        self.claims.check_large(&mut self.commit).await?;
+        let offsets = self.claims.backbone.commit(self.commit).await?;
         Ok(Written(offsets))
     }
 }

@@ -1,6 +1,6 @@
 //! Commands of people: a durable record for the owner, and the way back for its verdict.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -16,11 +16,10 @@ use crate::record::{InboxRecord, OutboxRecord, ReleaseCommand, WaitRecord, encod
 
 /// How long a caller waits for a verdict.
 const VERDICT_WITHIN: Duration = Duration::from_secs(10);
+/// How long a caller waits for a verdict once the hub stops.
+const STOPPED_WITHIN: Duration = Duration::from_secs(1);
 /// How long a reader waits for a view.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
-
-/// Numbers the commands of this process.
-static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// The admin API's way into a hub.
 pub(crate) struct Operator(pub(crate) Arc<Shared>);
@@ -65,17 +64,35 @@ impl Operator {
         if place.partition >= self.0.backbone.partitions() {
             return Err(OperateError::Bad("no such thing".into()));
         }
+        if self.0.stopping() {
+            return Err(OperateError::Stopped("it is stopping".into()));
+        }
         let (sender, receiver) = oneshot::channel();
         let _ = self.verdicts().insert(command.to_string(), sender);
         let mut commit = Commit::new();
         commit.append(place, command, record);
         let asked = self.0.backbone.commit(commit).await;
         let verdict = match asked {
-            Ok(_) => tokio::time::timeout(VERDICT_WITHIN, receiver).await.map_err(|_| OperateError::Late(VERDICT_WITHIN)),
+            Ok(_) => self.verdict(receiver).await,
             Err(error) => Err(OperateError::Stopped(error.to_string())),
         };
         let _ = self.verdicts().remove(command);
-        verdict?.map_err(|_| OperateError::Stopped("it stopped before the verdict; the command was recorded".into()))
+        verdict
+    }
+
+    /// Waits for a verdict; not longer than the hub works, and a moment for what is being judged then.
+    async fn verdict(&self, receiver: oneshot::Receiver<Verdict>) -> Result<Verdict, OperateError> {
+        let stopped = async {
+            self.0.stopped().await;
+            tokio::time::sleep(STOPPED_WITHIN).await;
+        };
+        let gone = || OperateError::Stopped("it stopped before the verdict; the command was recorded".into());
+        tokio::select! {
+            biased;
+            verdict = receiver => verdict.map_err(|_| gone()),
+            () = stopped => Err(gone()),
+            () = tokio::time::sleep(VERDICT_WITHIN) => Err(OperateError::Late(VERDICT_WITHIN)),
+        }
     }
 
     fn verdicts(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<String, oneshot::Sender<Verdict>>> {
@@ -83,7 +100,7 @@ impl Operator {
     }
 
     fn command_id(&self) -> String {
-        format!("{}-{}", self.0.backbone.epoch(), NEXT.fetch_add(1, Ordering::Relaxed))
+        format!("{}-{}", self.0.backbone.epoch(), self.0.commands.fetch_add(1, Ordering::Relaxed))
     }
 }
 

@@ -22,8 +22,10 @@ use crate::routes::SinkSlot;
 use crate::timers::Timers;
 use crate::worker::Worker;
 
-/// Outbound messages that one partition keeps in memory (their names and lives); more stay in the log.
-const PENDING_MAX: usize = 100_000;
+/// Spilled messages that one commit takes back.
+const REFILL: usize = 500;
+/// The timer on which spilled messages are taken back; no id looks like this.
+const SPILL: &str = "spill";
 /// A send may take this many times the attempt's limit: until the limit it may cross, then it waits for the answer.
 const ANSWER_FACTOR: u32 = 2;
 
@@ -54,6 +56,9 @@ struct Life {
     version: String,
     from: String,
     life: life::Outbound,
+    /// Memory was full: keyed state `spill` names it.
+    #[serde(default)]
+    spilled: bool,
 }
 
 /// What to carry out after the commit.
@@ -63,17 +68,30 @@ enum Effect {
     Place(String),
 }
 
+/// The messages of one lane that hold it, by order.
+#[derive(Default)]
+struct Lane {
+    /// All of them.
+    queue: BTreeMap<u64, String>,
+    /// Those that are being sent or are in doubt: nothing else of the lane may be sent meanwhile, even if it came first.
+    busy: BTreeSet<String>,
+}
+
 /// One partition of the outbox.
+///
+/// In memory are the messages that hold their lane. Those that wait for a person without holding it, or were given up, are
+/// keyed state alone, and so are those that came when memory was full (`spilled`).
 pub(crate) struct DeliverWorker {
     place: Place,
     shared: Arc<Shared>,
     sender: mpsc::Sender<Signal>,
     timers: Timers,
     pending: HashMap<String, Pending>,
-    /// Lane -> messages in order; the first one has the lane.
-    lanes: HashMap<String, BTreeMap<u64, String>>,
+    lanes: HashMap<String, Lane>,
     /// Messages that wait for a place at their sink.
     asking: BTreeSet<String>,
+    /// Whether keyed state `spill` holds messages; then later ones go there, too.
+    spilled: bool,
     under_way: usize,
     effects: Vec<Effect>,
     answers: Answers,
@@ -89,6 +107,7 @@ impl DeliverWorker {
             pending: HashMap::new(),
             lanes: HashMap::new(),
             asking: BTreeSet::new(),
+            spilled: false,
             under_way: 0,
             effects: Vec::new(),
             answers: Answers::default(),
@@ -105,34 +124,91 @@ impl DeliverWorker {
             version: out.work.version.clone(),
             from: out.from.clone(),
             life: life::Outbound::new(self.shared.clock.now()),
+            spilled: self.spilled || self.pending.len() >= self.shared.limits.pending_max,
         };
         batch.put(self.place, "outbound", &out.id, &out);
         batch.put(self.place, "life", &out.id, &life);
+        if life.spilled {
+            self.spilled = true;
+            batch.put(self.place, "spill", &format!("{order:020}"), &out.id);
+            return Ok(());
+        }
         self.admit(&out.id, life)?;
         self.next_of(&out.lane);
         Ok(())
     }
 
+    /// Takes a message into memory.
     fn admit(&mut self, id: &str, life: Life) -> Result<(), Error> {
         let route = self.shared.routes.get(&life.route, &life.version);
         let slot = route.and_then(|route| route.sink(&life.from).cloned()).ok_or_else(|| {
             let (route, version) = (&life.route, &life.version);
             Error::Format(format!("message {id} is on version {version} of route {route}, which is not loaded"))
         })?;
-        let _ = self.lanes.entry(life.lane.clone()).or_default().insert(life.order, id.to_string());
         let pending = Pending { lane: life.lane, order: life.order, life: life.life, slot };
         let _ = self.pending.insert(id.to_string(), pending);
+        self.queue(id);
         Ok(())
+    }
+
+    /// Takes a message into memory that an event is about, if the store knows it.
+    async fn revive(&mut self, batch: &Batch<'_>, id: &str) -> Result<bool, Error> {
+        if !self.pending.contains_key(id) {
+            let Some(life) = batch.get::<Life>(self.place, "life", id).await? else { return Ok(false) };
+            self.admit(id, life)?;
+        }
+        Ok(true)
+    }
+
+    /// Takes spilled messages into memory, as there is room again.
+    async fn refill(&mut self, batch: &mut Batch<'_>) -> Result<(), Error> {
+        let page = self.shared.backbone.scan(self.place, "spill", None, REFILL).await?;
+        self.spilled = page.len() == REFILL;
+        for (order, _) in page {
+            let Some(id) = batch.get::<String>(self.place, "spill", &order).await? else { continue };
+            batch.delete(self.place, "spill", &order);
+            let Some(life) = batch.get::<Life>(self.place, "life", &id).await? else { continue };
+            let life = Life { spilled: false, ..life };
+            batch.put(self.place, "life", &id, &life);
+            let lane = life.lane.clone();
+            self.admit(&id, life)?;
+            self.next_of(&lane);
+        }
+        self.wants_refill();
+        Ok(())
+    }
+
+    /// Comes back to spilled messages when half of memory is free.
+    fn wants_refill(&mut self) {
+        if self.spilled && self.pending.len() <= self.shared.limits.pending_max / 2 {
+            self.timers.set(self.shared.clock.now(), SPILL);
+        }
     }
 
     // -- order ------------------------------------------------------------------------------------------------------------
 
-    /// The message that has the lane: the first one that is not parked without holding it.
+    /// Gives a message its place in its lane, or takes it away when it does not hold the lane (any more).
+    fn queue(&mut self, id: &str) {
+        let Some(pending) = self.pending.get(id) else { return };
+        let lane = self.lanes.entry(pending.lane.clone()).or_default();
+        let holds = pending.life.holds_lane(&pending.slot.policy);
+        match holds {
+            true => drop(lane.queue.insert(pending.order, id.to_string())),
+            false => drop(lane.queue.remove(&pending.order)),
+        }
+        match holds && !matches!(pending.life.state, State::Ready { .. }) {
+            true => drop(lane.busy.insert(id.to_string())),
+            false => drop(lane.busy.remove(id)),
+        }
+        if lane.queue.is_empty() {
+            let _ = self.lanes.remove(&pending.lane);
+        }
+    }
+
+    /// The message that has the lane: one that is under way or in doubt, else the first.
     fn head(&self, lane: &str) -> Option<&str> {
-        let ids = self.lanes.get(lane)?;
-        ids.values().map(String::as_str).find(|id| {
-            self.pending.get(*id).is_some_and(|pending| pending.life.holds_lane(&pending.slot.policy))
-        })
+        let lane = self.lanes.get(lane)?;
+        lane.busy.first().or_else(|| lane.queue.values().next()).map(String::as_str)
     }
 
     /// Lets the lane's first message ask for a place, if it is ready.
@@ -152,11 +228,15 @@ impl DeliverWorker {
 
     /// Applies an event; writes the new life and what follows from it. Gives the commands that need more than a record.
     async fn advance(&mut self, batch: &mut Batch<'_>, id: &str, event: Event) -> Result<Vec<Command>, Error> {
+        if !self.revive(batch, id).await? {
+            return Ok(Vec::new());
+        }
         let Some(pending) = self.pending.get(id) else { return Ok(Vec::new()) };
         let (backbone, at) = (self.shared.backbone.clone(), self.shared.clock.now());
         let now = Now { at, epoch: backbone.epoch() };
         let (new, commands) = life::advance(&pending.life, event.clone(), &now, &pending.slot.policy);
         if new == pending.life && commands.is_empty() {
+            self.rest(id);
             return Ok(Vec::new());
         }
         let (before, lane) = (pending.life.clone(), pending.lane.clone());
@@ -172,20 +252,12 @@ impl DeliverWorker {
         Ok(commands)
     }
 
-    /// Makes the new life durable, or forgets a message that is final.
+    /// Makes the new life durable, or forgets a message that is delivered.
     fn keep(&mut self, batch: &mut Batch<'_>, id: &str, out: &Outbound, new: life::Outbound) {
         let Some(pending) = self.pending.get_mut(id) else { return };
         pending.life = new;
         if let State::InDoubt { ask_at, .. } = &pending.life.state {
             self.timers.set(*ask_at, id);
-        }
-        if pending.life.state == State::Delivered {
-            let (lane, order) = (pending.lane.clone(), pending.order);
-            let _ = self.pending.remove(id);
-            self.leave(&lane, order);
-            batch.delete(self.place, "outbound", id);
-            batch.delete(self.place, "life", id);
-            return;
         }
         let life = Life {
             order: pending.order,
@@ -194,8 +266,25 @@ impl DeliverWorker {
             version: out.work.version.clone(),
             from: out.from.clone(),
             life: pending.life.clone(),
+            spilled: false,
         };
-        batch.put(self.place, "life", id, &life);
+        match life.life.state {
+            State::Delivered => {
+                batch.delete(self.place, "outbound", id);
+                batch.delete(self.place, "life", id);
+            }
+            _ => batch.put(self.place, "life", id, &life),
+        }
+        self.queue(id);
+        self.rest(id);
+    }
+
+    /// Leaves a message that does not hold its lane to the store.
+    fn rest(&mut self, id: &str) {
+        if self.pending.get(id).is_some_and(|pending| !pending.life.holds_lane(&pending.slot.policy)) {
+            let _ = self.pending.remove(id);
+            self.wants_refill();
+        }
     }
 
     /// Whether the life that tried is provably over. Our own attempts have ended when we are asked.
@@ -205,15 +294,6 @@ impl DeliverWorker {
                 epoch == self.shared.backbone.epoch() || self.shared.backbone.is_over(epoch)
             }
             _ => true,
-        }
-    }
-
-    fn leave(&mut self, lane: &str, order: u64) {
-        if let Some(ids) = self.lanes.get_mut(lane) {
-            let _ = ids.remove(&order);
-            if ids.is_empty() {
-                let _ = self.lanes.remove(lane);
-            }
         }
     }
 
@@ -256,6 +336,9 @@ impl DeliverWorker {
             }
             Event::Asked { answer: Answer::Delivered(r), .. } => {
                 settled(SendOutcome::Delivered, &remote(r), json!({ "resolved": r.reply }))
+            }
+            Event::Asked { answer: Answer::NotDelivered(evidence), .. } if !matches!(new.state, State::InDoubt { .. }) => {
+                settled(SendOutcome::NotSent, "", json!({ "resolved": evidence }))
             }
             Event::Witnessed(r) if new.state == State::Delivered => {
                 settled(SendOutcome::Delivered, &remote(r), r.reply.clone())
@@ -378,9 +461,13 @@ impl DeliverWorker {
         command: &ReleaseCommand,
         out: &Outbound,
     ) -> Result<Result<(), String>, Error> {
+        let _ = self.revive(batch, &out.id).await?;
         let kind = match self.pending.get(&out.id).map(|pending| &pending.life.state) {
             Some(State::Parked { kind, .. }) => *kind,
-            _ => return Ok(Err("it is not parked".into())),
+            _ => {
+                self.rest(&out.id);
+                return Ok(Err("it is not parked".into()));
+            }
         };
         let commands = self.advance(batch, &out.id, Event::Person(command.action.into())).await?;
         let released = commands.iter().find_map(|command| match command {
@@ -398,7 +485,7 @@ impl DeliverWorker {
     // -- effects ----------------------------------------------------------------------------------------------------------
 
     async fn outgoing(&self, id: &str) -> Result<Option<(Outgoing, Outbound)>, Error> {
-        let Some(bytes) = self.shared.backbone.get(self.place, "outbound", id).await? else { return Ok(None) };
+        let Some(bytes) = self.shared.claims().get(self.place, "outbound", id).await? else { return Ok(None) };
         let out: Outbound = decode("outbound message", &bytes)?;
         let body = self.shared.load_body(&out.work.body).await?;
         let outgoing = Outgoing {
@@ -479,9 +566,14 @@ impl DeliverWorker {
         drop(tokio::spawn(async move {
             let asked = tokio::spawn(async move {
                 let limit = slot.policy.attempt * ANSWER_FACTOR;
+                // Questions take places, too: after an outage many are asked at once.
+                let ask = async {
+                    let _place = slot.places.acquire().await;
+                    tokio::time::timeout(limit, slot.sink.resolve(&outgoing, &attempt)).await
+                };
                 tokio::select! {
                     () = shared.aborted() => Answer::CouldNotAsk("the hub is stopping".into()),
-                    asked = tokio::time::timeout(limit, slot.sink.resolve(&outgoing, &attempt)) => answer_of(asked),
+                    asked = ask => answer_of(asked),
                 }
             });
             let answer = asked.await.unwrap_or_else(|error| Answer::CouldNotAsk(format!("the sink failed: {error}")));
@@ -543,9 +635,14 @@ impl Worker for DeliverWorker {
             let Some((last, _)) = page.last() else { break };
             after = Some(last.clone());
             for (id, bytes) in page {
-                self.admit(&id, decode("life of an outbound message", &bytes)?)?;
+                let life: Life = decode("life of an outbound message", &self.shared.claims().whole(bytes).await?)?;
+                if !life.spilled {
+                    self.admit(&id, life)?;
+                    self.rest(&id);
+                }
             }
         }
+        self.spilled = !self.shared.backbone.scan(self.place, "spill", None, 1).await?.is_empty();
         let ids: Vec<String> = self.pending.keys().cloned().collect();
         for id in ids {
             let over = self.pending.get(&id).is_some_and(|pending| self.is_over(&pending.life));
@@ -555,6 +652,7 @@ impl Worker for DeliverWorker {
         for lane in lanes {
             self.next_of(&lane);
         }
+        self.wants_refill();
         Ok(())
     }
 
@@ -569,6 +667,9 @@ impl Worker for DeliverWorker {
     }
 
     async fn due(&mut self, batch: &mut Batch<'_>, id: String) -> Result<(), Error> {
+        if id == SPILL {
+            return self.refill(batch).await;
+        }
         let Some(pending) = self.pending.get(&id) else { return Ok(()) };
         match pending.life.state {
             State::InDoubt { .. } if !self.shared.stopping() => {
@@ -615,10 +716,6 @@ impl Worker for DeliverWorker {
             self.carry_out(effect).await?;
         }
         Ok(())
-    }
-
-    fn has_room(&self) -> bool {
-        self.pending.len() < PENDING_MAX
     }
 
     fn is_idle(&self) -> bool {

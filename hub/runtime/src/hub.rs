@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hub_backbone::{Backbone, Blobs, Place, Topic};
+use hub_core::journal::Event;
 use hub_core::plugin::{OpenCx, Shared as SharedThings};
 use hub_core::{Body, Clock, Entities, Message, Value};
 use hub_route::CaseModel;
@@ -17,7 +18,8 @@ use tokio::task::JoinSet;
 
 use crate::admit::Admission;
 use crate::case::CaseWorker;
-use crate::clock::ClockGuard;
+use crate::claim::Claims;
+use crate::clock::{ClockGuard, OFF_MAX};
 use crate::deliver::DeliverWorker;
 use crate::intake;
 use crate::operate::Alarm;
@@ -30,6 +32,8 @@ use crate::{Error, RouteStatus};
 
 /// Signals that wait for one worker.
 const SIGNALS_MAX: usize = 1024;
+/// How long workers have to end after sends were cut off.
+const ABORTED_WITHIN: Duration = Duration::from_secs(10);
 /// Bodies above this go to the blob store before their record.
 const INLINE_MAX: usize = 16 * 1024;
 
@@ -40,13 +44,27 @@ pub struct RuntimeLimits {
     pub body_max: usize,
     /// Messages that may wait in one inbox partition before admission answers "busy".
     pub backlog_max: u64,
+    /// Outbound messages that one partition keeps in memory (their names and lives); more stay in the store.
+    pub pending_max: usize,
     /// How long a stop waits for sends that are under way.
     pub grace: Duration,
+    /// How long one step may take; one that takes longer counts as unavailable.
+    pub step: Duration,
+    /// How far the wall clock may be off the boot clock, or behind the journal's last time, before nothing expires any more.
+    /// A test that turns its clock by hand sets it to [`Duration::MAX`].
+    pub clock_off_max: Duration,
 }
 
 impl Default for RuntimeLimits {
     fn default() -> Self {
-        Self { body_max: 4 << 20, backlog_max: 50_000, grace: Duration::from_secs(20) }
+        Self {
+            body_max: 4 << 20,
+            backlog_max: 50_000,
+            pending_max: 100_000,
+            grace: Duration::from_secs(20),
+            step: Duration::from_secs(60),
+            clock_off_max: OFF_MAX,
+        }
     }
 }
 
@@ -92,6 +110,10 @@ pub(crate) struct Shared {
     pub(crate) admission: Admission,
     pub(crate) verdicts: Mutex<HashMap<String, oneshot::Sender<Verdict>>>,
     pub(crate) status: Mutex<Vec<RouteStatus>>,
+    /// Taken by batches that look at hub-wide keys; see [`crate::batch::Batch::lock_keys`].
+    pub(crate) keys: Arc<tokio::sync::Mutex<()>>,
+    /// Numbers the commands of people.
+    pub(crate) commands: AtomicU64,
     guard: ClockGuard,
     stop: watch::Sender<bool>,
     abort: watch::Sender<bool>,
@@ -150,7 +172,12 @@ impl Shared {
         self.ready.load(Ordering::SeqCst) && self.failure().is_none() && !self.stopping()
     }
 
-    fn fail(&self, error: Error) {
+    /// What records and values of any size go through.
+    pub(crate) fn claims(&self) -> Claims<'_> {
+        Claims { backbone: &*self.backbone, blobs: &*self.blobs }
+    }
+
+    pub(crate) fn fail(&self, error: Error) {
         tracing::error!(%error, "the hub stops");
         let _ = self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         let _ = self.stop.send_replace(true);
@@ -268,6 +295,7 @@ impl Hub {
         }
         let status = current.iter().map(|route| status_of(route)).collect();
         let now = settings.clock.now();
+        let written = last_written(&*settings.backbone).await?;
         let shared = Arc::new(Shared {
             backbone: settings.backbone,
             blobs: settings.blobs,
@@ -279,7 +307,9 @@ impl Hub {
             admission: Admission::default(),
             verdicts: Mutex::default(),
             status: Mutex::new(status),
-            guard: ClockGuard::new(now),
+            keys: Arc::default(),
+            commands: AtomicU64::new(0),
+            guard: ClockGuard::new(now, settings.limits.clock_off_max, written),
             stop: watch::Sender::new(false),
             abort: watch::Sender::new(false),
             failure: Mutex::default(),
@@ -336,23 +366,54 @@ impl Hub {
     pub async fn stop(mut self) -> Result<(), Error> {
         let _ = self.shared.stop.send_replace(true);
         let grace = self.shared.limits.grace;
-        while let Some(ended) = self.intake.join_next().await {
-            report(&ended);
+        // A source that does not end its `settle` is cut off, as a crash would: it hears the same verdicts at the next start.
+        if !ended_within(grace, &mut self.intake).await {
+            self.intake.shutdown().await;
         }
-        let workers = &mut self.workers;
-        let drain = async {
-            while let Some(ended) = workers.join_next().await {
-                report(&ended);
-            }
-        };
-        if tokio::time::timeout(grace, drain).await.is_err() {
+        if !ended_within(grace, &mut self.workers).await {
             let _ = self.shared.abort.send_replace(true);
-            while let Some(ended) = self.workers.join_next().await {
-                report(&ended);
+            // Sends end at once now; a worker that still does not end hangs in a step or in the store, and the next start
+            // reads what it had not committed.
+            if !ended_within(ABORTED_WITHIN, &mut self.workers).await {
+                self.workers.shutdown().await;
             }
         }
         self.shared.failure().map_or(Ok(()), Err)
     }
+}
+
+impl Drop for Hub {
+    /// A hub that is dropped without [`Hub::stop`] must not go on sending: attempts that have not crossed do not cross.
+    fn drop(&mut self) {
+        if !self.shared.stopping() {
+            self.shared.fail(Error::Stopping);
+        }
+    }
+}
+
+/// Waits until all tasks have ended; says whether they have.
+async fn ended_within(limit: Duration, tasks: &mut JoinSet<()>) -> bool {
+    let all = async {
+        while let Some(ended) = tasks.join_next().await {
+            report(&ended);
+        }
+    };
+    tokio::time::timeout(limit, all).await.is_ok()
+}
+
+/// The last time in the journal.
+async fn last_written(backbone: &dyn Backbone) -> Result<Timestamp, Error> {
+    let mut last = Timestamp::MIN;
+    for partition in 0..backbone.partitions() {
+        let place = Place::new(Topic::JOURNAL, partition);
+        let Some(offset) = backbone.end(place).await?.checked_sub(1) else { continue };
+        for record in backbone.read(place, offset, 1, 1).await? {
+            let event: Event = serde_json::from_slice(&record.bytes)
+                .map_err(|e| Error::Format(format!("{place} offset {offset} cannot be read: {e}")))?;
+            last = last.max(event.at);
+        }
+    }
+    Ok(last)
 }
 
 fn report(ended: &Result<(), tokio::task::JoinError>) {

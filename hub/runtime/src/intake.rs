@@ -1,8 +1,10 @@
 //! One loop for each source: open, `next`, admit, `settle`; after an error, a pause and a new beginning.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use hub_core::plugin::OpenCx;
 use hub_core::{Source, SourceError};
 
@@ -32,11 +34,12 @@ pub(crate) async fn run(shared: Arc<Shared>, route: Arc<Route>, cx: OpenCx) {
     let name = route.plan.route.as_str();
     let mut pause = PAUSE_MIN;
     while !shared.stopping() {
-        let over = one_life(&shared, &route, &cx).await;
+        let life = AssertUnwindSafe(one_life(&shared, &route, &cx)).catch_unwind().await;
+        let over = life.unwrap_or_else(|_| Over::Failed { error: "the source panicked".into(), wait: None, worked: false });
         let (error, wait) = match over {
             Over::Done => break,
             Over::Hub(error) => {
-                tracing::error!(route = name, %error, "intake stops");
+                shared.fail(error);
                 break;
             }
             Over::Failed { error, wait, worked } => {
@@ -60,7 +63,11 @@ async fn one_life(shared: &Shared, route: &Arc<Route>, cx: &OpenCx) -> Over {
         Err(error) => return Over::Hub(error),
     };
     let cx = OpenCx { cursor, ..cx.clone() };
-    let mut source = match route.plan.source.opens.open(&cx).await {
+    let opened = tokio::select! {
+        () = shared.stopped() => return Over::Done,
+        opened = route.plan.source.opens.open(&cx) => opened,
+    };
+    let mut source = match opened {
         Ok(source) => source,
         Err(error) => return Over::Failed { error: error.to_string(), wait: None, worked: false },
     };

@@ -16,12 +16,16 @@ use crate::Error;
 use crate::batch::{Batch, NULL, event_of};
 use crate::hub::Shared;
 use crate::record::{
-    Answer, OnTimeoutName, OpenTask, Outbound, OutboxRecord, Partition, Wait, WaitRecord, Work, owned_id,
+    Answer, OnTimeoutName, OpenTask, Outbound, OutboxRecord, Partition, StoredBody, Wait, WaitRecord, Work, owned_id,
 };
 use crate::routes::Route;
 
 /// Segments that one message may pass in one go; a plan is a tree, so this is never reached by a right one.
 const HOPS_MAX: usize = 1000;
+/// Above this, what the children of a split share is kept once.
+const SHARED_MIN: usize = 1024;
+/// Longest key, in bytes.
+const KEY_MAX: usize = 512;
 /// Children that one split may make.
 const SPLIT_MAX: usize = 10_000;
 
@@ -67,7 +71,10 @@ pub(crate) struct Run<'r> {
 }
 
 /// Runs a message from its segment to the next durable line.
-pub(crate) async fn run(shared: &Shared, route: &Route, work: Work, batch: &mut Batch<'_>) -> Result<(), Halt> {
+pub(crate) async fn run(shared: &Shared, route: &Route, mut work: Work, batch: &mut Batch<'_>) -> Result<(), Halt> {
+    if let Some(base) = work.base.take() {
+        work.bound = on_base(shared, &base, work.bound).await?;
+    }
     let message = shared.message(&work).await?;
     let entity = shared.entity(work.case.entity.as_deref());
     let now = shared.clock.now();
@@ -91,6 +98,18 @@ pub(crate) async fn run(shared: &Shared, route: &Route, work: Work, batch: &mut 
     Err(invalid("route.endless", "", "the route does not come to an end".into()))
 }
 
+/// What a child has of its own, on top of what its parent had bound.
+async fn on_base(shared: &Shared, base: &str, own: Value) -> Result<Value, Halt> {
+    let missing = || Error::Format(format!("blob {base} is missing: restore it from a backup"));
+    let bytes = shared.blobs.get(base).await?.ok_or_else(missing)?;
+    let mut bound: Value =
+        serde_json::from_slice(&bytes).map_err(|e| Error::Format(format!("blob {base} cannot be read: {e}")))?;
+    if let (Value::Object(bound), Value::Object(own)) = (&mut bound, own) {
+        bound.extend(own);
+    }
+    Ok(bound)
+}
+
 fn invalid(code: &str, field: &str, detail: String) -> Halt {
     Halt::Invalid(vec![Problem::at(code, field, detail)])
 }
@@ -111,6 +130,15 @@ impl Run<'_> {
 
     fn text(&mut self, place: &str, program: &Program) -> Result<String, Halt> {
         text_of(place, &program.text, self.eval(place, program)?)
+    }
+
+    /// A text that names something: within limits.
+    fn key(&mut self, place: &str, program: &Program) -> Result<String, Halt> {
+        let key = self.text(place, program)?;
+        match key.len() <= KEY_MAX {
+            true => Ok(key),
+            false => Err(invalid("expression", place, format!("`{}` gave a key of {} bytes, at most {KEY_MAX} are allowed", program.text, key.len()))),
+        }
     }
 
     fn holds(&mut self, place: &str, program: &Program) -> Result<bool, Halt> {
@@ -176,15 +204,15 @@ impl Run<'_> {
                 self.archive(class, name, retain.0, batch).await?;
             }
             OpKind::Resume { name, key, answer } => {
-                let key = self.text(place, key)?;
+                let key = self.key(place, key)?;
                 let value = match answer {
                     Some(mapping) => mapping.eval(self.roots()).map_err(|e| wrong(place, &e))?,
-                    None => NULL,
+                    None => self.roots().body().map_err(|e| invalid("expression", place, e))?,
                 };
                 self.answer(name, key, value, batch);
             }
             OpKind::Idempotent(plan) => {
-                let key = self.text(place, &plan.key)?;
+                let key = self.key(place, &plan.key)?;
                 if self.seen(place, key, batch).await? {
                     return Ok(Flow::Drop(format!("idempotent at step {place}: the key was seen before")));
                 }
@@ -203,14 +231,18 @@ impl Run<'_> {
         let step = self.route.step(place).cloned();
         let step = step.ok_or_else(|| invalid("route.step", place, "the step is not open".into()))?;
         let scope = Scope { now: self.work.at, entity: &self.entity, params: &params, bound: &self.work.bound };
-        let applied = step.apply(self.message.clone(), &scope).await.map_err(|e| match e {
+        let limit = self.shared.limits.step;
+        let applied = tokio::time::timeout(limit, step.apply(self.message.clone(), &scope)).await;
+        let applied = applied.map_err(|_| Halt::Unavailable(format!("step {place}: no result within {limit:?}")))?;
+        let applied = applied.map_err(|e| match e {
             StepError::Invalid(problems) => Halt::Invalid(problems),
             StepError::Unavailable(cause) => Halt::Unavailable(format!("step {place}: {cause}")),
         })?;
         if applied.message.body != self.message.body || applied.message.headers != self.message.headers {
             self.roots = None;
         }
-        self.message = applied.message;
+        // Identity, order and case are the runtime's.
+        (self.message.headers, self.message.body) = (applied.message.headers, applied.message.body);
         self.work.headers.clone_from(&self.message.headers);
         self.bind(bind, applied.result);
         Ok(())
@@ -246,7 +278,7 @@ impl Run<'_> {
             let entity = other.1.map(|entity| self.text(place, entity)).transpose()?;
             let kind = other.2.unwrap_or(&self.work.case.kind).to_string();
             let entity = entity.or_else(|| self.work.case.entity.clone());
-            event.case = Case { kind, id: self.text(place, id)?, entity, amount: None };
+            event.case = Case { kind, id: self.key(place, id)?, entity, amount: None };
         }
         batch.event(event);
         Ok(())
@@ -291,7 +323,8 @@ impl Run<'_> {
     /// Whether a key of the route was seen before; if not, it is now (with this commit).
     async fn seen(&self, place: &str, key: String, batch: &mut Batch<'_>) -> Result<bool, Halt> {
         let key = format!("{}\u{1f}{place}\u{1f}{key}", self.work.route);
-        let home = batch.place(Topic::INBOX, &self.work.lane);
+        let home = batch.place(Topic::INBOX, &key);
+        batch.lock_keys(&self.shared.keys).await;
         let seen = batch.get::<String>(home, "seen", &key).await?;
         let again = seen.is_some_and(|by| by != self.work.id.as_str());
         if !again {
@@ -359,6 +392,21 @@ impl Run<'_> {
         Ok(work)
     }
 
+    /// What the children of a split have in common. Large parts lie in the blob store once, not in each child.
+    async fn template(&self, item: &str) -> Result<Work, Halt> {
+        let mut template = self.work_at(item, self.now).await?;
+        let body = &self.message.body;
+        if body.bytes.len() > SHARED_MIN {
+            template.body = StoredBody::Blob(body.media, self.shared.blobs.put(&body.bytes).await?);
+        }
+        let bound = template.bound.to_string();
+        if bound.len() > SHARED_MIN {
+            template.base = Some(self.shared.blobs.put(bound.as_bytes()).await?);
+            template.bound = Value::Object(Map::new());
+        }
+        Ok(template)
+    }
+
     async fn split(
         &mut self,
         segment: &Segment,
@@ -373,12 +421,16 @@ impl Run<'_> {
             }
             other => return Err(invalid("split.no-list", &segment.id, format!("`{}` gave {other}, not a list", each.text))),
         };
-        let template = self.work_at(item, self.now).await?;
+        let template = self.template(item).await?;
         for (index, element) in list.into_iter().enumerate() {
             let mut child = template.clone().at_segment(item, self.now, Some(bind), element);
             child.id = self.work.id.child(&segment.id, index);
             if let Some(plan) = case {
-                let roots = Roots::new(&self.message, &self.entity, &child.bound, child.at);
+                let mut bound = self.work.bound.clone();
+                if let (Value::Object(bound), Some(element)) = (&mut bound, child.bound.get(bind)) {
+                    let _ = bound.insert(bind.to_string(), element.clone());
+                }
+                let roots = Roots::new(&self.message, &self.entity, &bound, child.at);
                 child.case = case_of(plan, &roots).map_err(|e| wrong(&segment.id, &e))?;
                 child.lane.clone_from(&child.case.id);
             }
@@ -429,7 +481,7 @@ impl Run<'_> {
         let mut found = Vec::new();
         let mut failed = None;
         for key in keys {
-            match self.text(place, key) {
+            match self.key(place, key) {
                 Ok(key) if !key.is_empty() && !found.contains(&key) => found.push(key),
                 Ok(_) => {}
                 Err(halt) => failed = failed.or(Some(halt)),
@@ -445,11 +497,6 @@ impl Run<'_> {
     fn open_wait(&self, mut wait: Wait, batch: &mut Batch<'_>) {
         let home = batch.place(Topic::WAITS, &wait_key(&wait.name, &wait.keys[0]));
         wait.id = owned_id(home, &wait.id);
-        for key in wait.keys.iter().skip(1) {
-            let place = batch.place(Topic::WAITS, &wait_key(&wait.name, key));
-            let (name, key, home) = (wait.name.clone(), key.clone(), Partition(home.partition));
-            batch.wait(place, &wait.id, &WaitRecord::Alias { name, key, home, wait: wait.id.clone() });
-        }
         self.tell(
             batch,
             What::WaitOpened {
@@ -459,8 +506,14 @@ impl Run<'_> {
                 deadline: wait.life.deadline,
             },
         );
-        let id = wait.id.clone();
+        // The wait before its other keys: one of them may be of the same partition, and its answer may be there already.
+        let (id, name, keys) = (wait.id.clone(), wait.name.clone(), wait.keys.clone());
         batch.wait(home, &id, &WaitRecord::Open(Box::new(wait)));
+        for key in keys.into_iter().skip(1) {
+            let place = batch.place(Topic::WAITS, &wait_key(&name, &key));
+            let (name, home, wait) = (name.clone(), Partition(home.partition), id.clone());
+            batch.wait(place, &id, &WaitRecord::Alias { name, key, home, wait });
+        }
     }
 
     async fn open_task(&mut self, segment: &Segment, plan: &TaskPlan, batch: &mut Batch<'_>) -> Result<(), Halt> {
@@ -488,6 +541,7 @@ impl Run<'_> {
             bind: plan.bind.clone(),
             on_reject: plan.on_reject.clone(),
             within_ms: u64::try_from(plan.within.0.as_millis()).unwrap_or(u64::MAX),
+            about: None,
             words: Vec::new(),
         };
         self.tell(batch, What::TaskOpened(open.task.clone()));

@@ -12,6 +12,7 @@
 mod admit;
 mod batch;
 mod case;
+mod claim;
 mod clock;
 mod commands;
 mod deliver;

@@ -1,12 +1,16 @@
 //! The inbox: runs messages from one durable line to the next.
 
 use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use hub_backbone::{Place, Stored};
 use hub_core::journal::{Parked, ParkedKind, What};
 use hub_core::{Problem, Value};
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::Error;
@@ -24,13 +28,19 @@ const HELD_MAX: usize = 50_000;
 /// Held messages of one lane that one commit takes.
 const LANE_MAX: usize = 64;
 
+/// A lane whose first message waits for something; the messages themselves are keyed state `held`.
+struct Held {
+    keys: BTreeSet<String>,
+    /// When the first one is tried again.
+    again_at: Timestamp,
+}
+
 /// One partition of the inbox.
 pub(crate) struct ProcessWorker {
     place: Place,
     shared: Arc<Shared>,
     timers: Timers,
-    /// Lanes whose first message waits for something; the messages themselves are keyed state `held`.
-    held: HashMap<String, BTreeSet<String>>,
+    held: HashMap<String, Held>,
     held_count: usize,
     answers: Answers,
 }
@@ -45,7 +55,11 @@ impl ProcessWorker {
         let savepoint = batch.savepoint();
         let route = self.shared.routes.get(&work.route, &work.version);
         let result = match &route {
-            Some(route) => run(&self.shared, route, work.clone(), batch).await,
+            Some(route) => {
+                // A step that panics says something about this message, not about its neighbours.
+                let run = AssertUnwindSafe(run(&self.shared, route, work.clone(), batch)).catch_unwind().await;
+                run.unwrap_or_else(|_| Err(Halt::Invalid(vec![panicked(&work)])))
+            }
             None => {
                 let detail = format!("version {} of route {} is not loaded: load it, then retry", work.version, work.route);
                 Err(Halt::Invalid(vec![Problem::at("route.version", "", detail)]))
@@ -79,15 +93,28 @@ impl ProcessWorker {
     fn hold(&mut self, batch: &mut Batch<'_>, mut work: Work, key: &str, pause_ms: u64) {
         work.failures += 1;
         batch.put(self.place, "held", key, &work);
-        let lane = self.held.entry(work.lane.clone()).or_default();
-        self.held_count += usize::from(lane.insert(key.to_string()));
-        self.timers.set(self.shared.clock.now() + std::time::Duration::from_millis(pause_ms), work.lane);
+        let now = self.shared.clock.now();
+        let again_at = now.checked_add(Duration::from_millis(pause_ms)).unwrap_or(Timestamp::MAX);
+        self.stand(&work.lane, key, again_at).again_at = again_at;
+        self.timers.set(again_at, work.lane);
+    }
+
+    /// Puts a message into a held lane; `again_at` counts if the lane was not held before.
+    fn stand(&mut self, lane: &str, key: &str, again_at: Timestamp) -> &mut Held {
+        let held = self.held.entry(lane.to_string()).or_insert_with(|| Held { keys: BTreeSet::new(), again_at });
+        self.held_count += usize::from(held.keys.insert(key.to_string()));
+        held
     }
 
     /// Goes on with a held lane as far as it goes.
     async fn lane(&mut self, batch: &mut Batch<'_>, lane: &str) -> Result<(), Error> {
+        let now = self.shared.clock.now();
+        if let Some(held) = self.held.get(lane).filter(|held| held.again_at > now) {
+            self.timers.set(held.again_at, lane);
+            return Ok(());
+        }
         for _ in 0..LANE_MAX {
-            let Some(key) = self.held.get(lane).and_then(|keys| keys.first().cloned()) else {
+            let Some(key) = self.held.get(lane).and_then(|held| held.keys.first().cloned()) else {
                 let _ = self.held.remove(lane);
                 return Ok(());
             };
@@ -97,11 +124,11 @@ impl ProcessWorker {
                 }
                 batch.delete(self.place, "held", &key);
             }
-            if let Some(keys) = self.held.get_mut(lane) {
-                self.held_count -= usize::from(keys.remove(&key));
+            if let Some(held) = self.held.get_mut(lane) {
+                self.held_count -= usize::from(held.keys.remove(&key));
             }
         }
-        self.timers.set(self.shared.clock.now(), lane);
+        self.timers.set(now, lane);
         Ok(())
     }
 
@@ -186,16 +213,20 @@ impl Worker for ProcessWorker {
 
     async fn restore(&mut self, _batch: &mut Batch<'_>) -> Result<(), Error> {
         let mut after: Option<String> = None;
+        let now = self.shared.clock.now();
         loop {
             let page = self.shared.backbone.scan(self.place, "held", after.as_deref(), 500).await?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
+            let Some((last, _)) = page.last() else { break };
             after = Some(last.clone());
             for (key, bytes) in page {
-                let work: Work = decode("held message", &bytes)?;
-                self.timers.set(self.shared.clock.now(), work.lane.clone());
-                self.held_count += usize::from(self.held.entry(work.lane).or_default().insert(key));
+                let work: Work = decode("held message", &self.shared.claims().whole(bytes).await?)?;
+                let _ = self.stand(&work.lane, &key, now);
             }
         }
+        for lane in self.held.keys() {
+            self.timers.set(now, lane.clone());
+        }
+        Ok(())
     }
 
     async fn record(&mut self, batch: &mut Batch<'_>, record: Stored) -> Result<(), Error> {
@@ -203,9 +234,9 @@ impl Worker for ProcessWorker {
             InboxRecord::Release(command) => self.release(batch, command).await,
             InboxRecord::Work(work) => {
                 let key = format!("{:020}", record.offset);
-                if self.held.contains_key(&work.lane) {
+                if let Some(again_at) = self.held.get(&work.lane).map(|held| held.again_at) {
                     batch.put(self.place, "held", &key, &work);
-                    self.held_count += usize::from(self.held.entry(work.lane.clone()).or_default().insert(key));
+                    let _ = self.stand(&work.lane, &key, again_at);
                     return Ok(());
                 }
                 let _ = self.work(batch, *work, &key).await?;
@@ -226,6 +257,11 @@ impl Worker for ProcessWorker {
     fn has_room(&self) -> bool {
         self.held_count < HELD_MAX
     }
+}
+
+fn panicked(work: &Work) -> Problem {
+    let detail = format!("a step of segment `{}` failed on this message; the log names it", work.segment);
+    Problem::at("step.panic", "", detail)
 }
 
 /// Evidence of a message that was not admitted.

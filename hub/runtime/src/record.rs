@@ -66,6 +66,9 @@ pub(crate) struct Work {
     pub(crate) body: StoredBody,
     /// Names bound by `as`, and `vars`.
     pub(crate) bound: Value,
+    /// A blob with what a parent had bound before its split; `bound` lies on top of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) base: Option<String>,
     /// Failures of steps of this segment so far.
     #[serde(default)]
     pub(crate) failures: u32,
@@ -192,6 +195,10 @@ pub(crate) enum WaitRecord {
     Answer(Answer),
     /// An answer for a wait whose home is here.
     Forwarded { wait: String, answer: Answer },
+    /// The wait that an answer was forwarded to had been answered already: the answer is kept here, at its key.
+    Unclaimed(Answer),
+    /// A wait is over: another key of it leads nowhere.
+    Forget { name: String, key: String, wait: String },
     /// A send whose delivery an answer for this key would prove.
     Witness { name: String, key: String, home: Partition, outgoing: String },
     /// A task for people.
@@ -252,6 +259,9 @@ pub(crate) struct OpenTask {
     pub(crate) on_reject: Option<String>,
     /// How long people have.
     pub(crate) within_ms: u64,
+    /// The overdue wait that the task tells about.
+    #[serde(default)]
+    pub(crate) about: Option<String>,
     /// Words that counted: person, decision, comment.
     #[serde(default)]
     pub(crate) words: Vec<Value>,

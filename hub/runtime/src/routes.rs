@@ -103,8 +103,4 @@ impl Routes {
     pub(crate) fn get(&self, route: &str, version: &str) -> Option<Arc<Route>> {
         self.0.get(&(route.to_string(), version.to_string())).cloned()
     }
-
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Route>> {
-        self.0.values()
-    }
 }

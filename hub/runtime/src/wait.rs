@@ -70,19 +70,28 @@ impl WaitWorker {
     }
 
     /// Registers who waits for a key, and hands over what has already come.
-    async fn expect(&self, batch: &mut Batch<'_>, name: &str, key: &str, waiting: Waiting) -> Result<(), Error> {
+    async fn expect(&mut self, batch: &mut Batch<'_>, name: &str, key: &str, waiting: Waiting) -> Result<(), Error> {
         let at = wait_key(name, key);
         let mut all = batch.get::<Vec<Waiting>>(self.place, "key", &at).await?.unwrap_or_default();
         if !all.contains(&waiting) {
             all.push(waiting.clone());
         }
         batch.put(self.place, "key", &at, &all);
-        let kept = batch.get::<Vec<Answer>>(self.place, "answer", &at).await?.unwrap_or_default();
-        if let Some(first) = kept.into_iter().next() {
-            batch.delete(self.place, "answer", &at);
+        let mut kept = batch.get::<Vec<Answer>>(self.place, "answer", &at).await?.unwrap_or_default();
+        if !kept.is_empty() {
+            let first = kept.remove(0);
+            self.put_list(batch, "answer", &at, &kept);
             self.hand_over(batch, &waiting, first).await?;
         }
         Ok(())
+    }
+
+    /// Writes a list, or removes it when it is empty.
+    fn put_list<T: serde::Serialize>(&self, batch: &mut Batch<'_>, space: &'static str, at: &str, list: &[T]) {
+        match list.is_empty() {
+            true => batch.delete(self.place, space, at),
+            false => batch.put(self.place, space, at, &list),
+        }
     }
 
     async fn answered(&mut self, batch: &mut Batch<'_>, answer: Answer) -> Result<(), Error> {
@@ -92,51 +101,71 @@ impl WaitWorker {
         if waiting.is_empty() {
             return self.keep(batch, &at, answer).await;
         }
+        batch.delete(self.place, "key", &at);
         for waiting in waiting {
             self.hand_over(batch, &waiting, answer.clone()).await?;
         }
-        batch.delete(self.place, "key", &at);
         Ok(())
     }
 
+    /// Keeps an answer that nobody awaits, once.
     async fn keep(&mut self, batch: &mut Batch<'_>, at: &str, answer: Answer) -> Result<(), Error> {
         let mut kept = batch.get::<Vec<Answer>>(self.place, "answer", at).await?.unwrap_or_default();
         self.timers.set(answer.at + ANSWER_KEPT, format!("answer:{at}"));
-        kept.push(answer);
+        if !kept.contains(&answer) {
+            kept.push(answer);
+        }
         let surplus = kept.len().saturating_sub(ANSWERS_MAX);
         drop(kept.drain(..surplus));
         batch.put(self.place, "answer", at, &kept);
         Ok(())
     }
 
+    /// An answer that came back: for whoever waits for the key now, or it is kept.
+    async fn unclaimed(&mut self, batch: &mut Batch<'_>, answer: Answer) -> Result<(), Error> {
+        let at = wait_key(&answer.name, &answer.key);
+        let waiting = batch.get::<Vec<Waiting>>(self.place, "key", &at).await?.unwrap_or_default();
+        match waiting.into_iter().next() {
+            Some(next) => {
+                self.forget_key(batch, &answer.name, &answer.key, &next.wait).await?;
+                self.hand_over(batch, &next, answer).await
+            }
+            None => self.keep(batch, &at, answer).await,
+        }
+    }
+
     /// Hands an answer to a wait, here or at its home.
-    async fn hand_over(&self, batch: &mut Batch<'_>, to: &Waiting, answer: Answer) -> Result<(), Error> {
+    async fn hand_over(&mut self, batch: &mut Batch<'_>, to: &Waiting, answer: Answer) -> Result<(), Error> {
         if to.home.0 == self.place.partition {
-            return self.wake(batch, &to.wait, answer).await;
+            return match self.wake(batch, &to.wait, &answer).await? {
+                true => Ok(()),
+                false => self.keep(batch, &wait_key(&answer.name, &answer.key), answer).await,
+            };
         }
         let record = WaitRecord::Forwarded { wait: to.wait.clone(), answer };
         batch.wait(Place::new(Topic::WAITS, to.home.0), &to.wait, &record);
         Ok(())
     }
 
-    async fn wake(&self, batch: &mut Batch<'_>, id: &str, answer: Answer) -> Result<(), Error> {
-        let Some(mut wait) = batch.get::<Wait>(self.place, "wait", id).await? else { return Ok(()) };
+    /// Wakes a message; `false` if it does not wait any more.
+    async fn wake(&mut self, batch: &mut Batch<'_>, id: &str, answer: &Answer) -> Result<bool, Error> {
+        let Some(mut wait) = batch.get::<Wait>(self.place, "wait", id).await? else { return Ok(false) };
         let now = self.shared.clock.now();
         let overdue = wait.life.state == WaitLife::Overdue;
         let (life, commands) = wait::advance(&wait.life, wait::Event::Answer(answer.by.clone()), now);
         wait.life = life;
         if !commands.contains(&wait::Command::WakeWithAnswer) {
-            return Ok(());
+            return Ok(false);
         }
-        let (id, name, by) = (wait.id.clone(), wait.name.clone(), answer.by);
+        let (id, name, by) = (wait.id.clone(), wait.name.clone(), answer.by.clone());
         batch.tell(&wait.work, now, What::WaitAnswered { wait: id.clone(), name, by: by.clone() });
         if overdue {
             self.settle_overdue(batch, &wait, &by, now).await?;
         }
         self.forget(batch, &wait).await?;
         let segment = wait.work.segment.clone();
-        batch.work(wait.work.at_segment(&segment, now, wait.bind.as_deref(), answer.value));
-        Ok(())
+        batch.work(wait.work.at_segment(&segment, now, wait.bind.as_deref(), answer.value.clone()));
+        Ok(true)
     }
 
     /// A late answer makes what people were told obsolete.
@@ -150,16 +179,26 @@ impl WaitWorker {
         Ok(())
     }
 
-    /// Removes a wait and its entry under the first key; entries under other keys lead nowhere and vanish when used.
+    /// Removes a wait and the entries under its keys, here and elsewhere.
     async fn forget(&self, batch: &mut Batch<'_>, wait: &Wait) -> Result<(), Error> {
         batch.delete(self.place, "wait", &wait.id);
-        let at = wait_key(&wait.name, &wait.keys[0]);
-        let mut all = batch.get::<Vec<Waiting>>(self.place, "key", &at).await?.unwrap_or_default();
-        all.retain(|waiting| waiting.wait != wait.id);
-        match all.is_empty() {
-            true => batch.delete(self.place, "key", &at),
-            false => batch.put(self.place, "key", &at, &all),
+        for key in &wait.keys {
+            let place = batch.place(Topic::WAITS, &wait_key(&wait.name, key));
+            // The alias of a key may still stand before us in our own log: then this record comes behind it.
+            let (name, key, id) = (wait.name.clone(), key.clone(), wait.id.clone());
+            match key == wait.keys[0] {
+                true => self.forget_key(batch, &name, &key, &id).await?,
+                false => batch.wait(place, &wait.id, &WaitRecord::Forget { name, key, wait: id }),
+            }
         }
+        Ok(())
+    }
+
+    async fn forget_key(&self, batch: &mut Batch<'_>, name: &str, key: &str, wait: &str) -> Result<(), Error> {
+        let at = wait_key(name, key);
+        let mut all = batch.get::<Vec<Waiting>>(self.place, "key", &at).await?.unwrap_or_default();
+        all.retain(|waiting| waiting.wait != wait);
+        self.put_list(batch, "key", &at, &all);
         Ok(())
     }
 
@@ -196,12 +235,17 @@ impl WaitWorker {
         let reason = format!("no answer `{}` for {} within {} ms", wait.name, wait.keys.join(", "), wait.within_ms);
         if let OnTimeoutName::Task(role) = &wait.on_timeout {
             let _ = self.shared.blobs.put(reason.as_bytes()).await?;
-            let open = note(&wait.work, role, &reason, now, self.place, &format!("{}.late", wait.id));
+            let mut open = note(&wait.work, role, &reason, now, self.place, &format!("{}.late.{now}", wait.id));
+            open.about = Some(wait.id.clone());
             wait.task = Some(open.task.id.clone());
             batch.tell(&wait.work, now, What::TaskOpened(open.task.clone()));
             self.put_task(batch, open);
             return Ok(());
         }
+        self.park(batch, wait, reason, now).await
+    }
+
+    async fn park(&self, batch: &mut Batch<'_>, wait: &Wait, reason: String, now: Timestamp) -> Result<(), Error> {
         let body = self.shared.load_body(&wait.work.body).await?;
         let parked = Parked {
             id: wait.id.clone(),
@@ -240,11 +284,17 @@ impl WaitWorker {
             ActionName::GiveUp => (wait::Event::GiveUp, "give_up"),
             _ => return Ok(Err("the action does not fit; possible: retry, give_up".into())),
         };
+        if wait.life.state != WaitLife::Overdue {
+            return Ok(Err("it is not parked".into()));
+        }
         let (life, commands) = wait::advance(&wait.life, event, now);
         if life == wait.life {
             return Ok(Err("it is not parked".into()));
         }
         wait.life = life;
+        if let Some(task) = wait.task.take() {
+            let _ = self.task_event(batch, &task, task::Event::Withdrawn, now).await?;
+        }
         let (parked, by, note) = (wait.id.clone(), command.by.clone(), command.note.clone());
         batch.tell(&wait.work, now, What::Released { parked, action: action.into(), by, note });
         for command in commands {
@@ -338,7 +388,7 @@ impl WaitWorker {
                     batch.event(task_happening(&open, now, what));
                 }
                 (task::Command::Closed(outcome), _) => {
-                    self.closed(batch, &open, outcome, now);
+                    self.closed(batch, &open, outcome, now).await?;
                     return Ok(Ok(life));
                 }
             }
@@ -366,12 +416,21 @@ impl WaitWorker {
     }
 
     /// The task is over: whoever waits for it goes on.
-    fn closed(&self, batch: &mut Batch<'_>, open: &OpenTask, outcome: Outcome, now: Timestamp) {
+    async fn closed(
+        &self,
+        batch: &mut Batch<'_>,
+        open: &OpenTask,
+        outcome: Outcome,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let name = outcome_name(outcome);
         let what = What::TaskClosed { task: open.task.id.clone(), outcome: name.into() };
         batch.event(task_happening(open, now, what));
         batch.delete(self.place, "task", &open.task.id);
-        let Some(work) = open.work.clone() else { return };
+        if let (Some(wait), Outcome::Expired) = (&open.about, outcome) {
+            return self.nobody_looked(batch, open, wait, now).await;
+        }
+        let Some(work) = open.work.clone() else { return Ok(()) };
         let result = json!({ "esito": name, "outcome": name, "words": open.words });
         let next = match outcome {
             Outcome::Approved | Outcome::Done => Some(work.segment.clone()),
@@ -387,6 +446,25 @@ impl WaitWorker {
             }
             (None, _) => self.expired(batch, open, work, now),
         }
+        Ok(())
+    }
+
+    /// An overdue wait whose task nobody did: it must not wait unseen for ever, so it is parked.
+    async fn nobody_looked(
+        &self,
+        batch: &mut Batch<'_>,
+        open: &OpenTask,
+        wait: &str,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let Some(mut wait) = batch.get::<Wait>(self.place, "wait", wait).await? else { return Ok(()) };
+        if wait.life.state != WaitLife::Overdue || wait.task.as_ref() != Some(&open.task.id) {
+            return Ok(());
+        }
+        wait.task = None;
+        batch.put(self.place, "wait", &wait.id, &wait);
+        let reason = format!("no answer `{}` for {}, and nobody of role {} looked", wait.name, wait.keys.join(", "), open.task.role);
+        self.park(batch, &wait, reason, now).await
     }
 
     /// Nobody decided in time: the message is parked as a wait that is overdue.
@@ -423,10 +501,13 @@ impl WaitWorker {
             batch.event(task_happening(&open, now, what));
             batch.delete(self.place, "expired", &command.parked);
             if action == "retry" {
-                let number = open.words.len() + 1;
-                open.task.id = format!("{}.{number}", open.task.id);
+                // A new round: a new task, nobody has said anything yet, and it escalates as late as the first one.
+                open.task.id = format!("{}.again", open.task.id);
+                open.words.clear();
+                let began = open.task.deadline - Duration::from_millis(open.within_ms);
+                let escalate = open.life.escalate.take().map(|(at, to)| (now + at.duration_since(began), to));
                 open.task.deadline = now + Duration::from_millis(open.within_ms);
-                open.life = task_life(&open.task, open.case.entity.clone(), None);
+                open.life = task_life(&open.task, open.case.entity.clone(), escalate);
                 batch.event(task_happening(&open, now, What::TaskOpened(open.task.clone())));
                 self.put_task(batch, open);
             }
@@ -478,6 +559,7 @@ fn note(work: &Work, role: &str, title: &str, now: Timestamp, place: Place, name
         bind: None,
         on_reject: None,
         within_ms: u64::try_from(NOTE_WITHIN.as_millis()).unwrap_or(u64::MAX),
+        about: None,
         words: Vec::new(),
     }
 }
@@ -492,7 +574,8 @@ pub(crate) async fn open_note(
 ) -> Result<(), Error> {
     let _ = shared.blobs.put(title.as_bytes()).await?;
     let now = shared.clock.now();
-    let name = format!("{}.{}.note", work.id, work.segment);
+    // With its time: a message that is parked again needs another task.
+    let name = format!("{}.{}.note.{now}", work.id, work.segment);
     let place = batch.place(Topic::WAITS, &name);
     let open = note(work, role, title, now, place, &name);
     batch.tell(work, now, What::TaskOpened(open.task.clone()));
@@ -521,7 +604,7 @@ impl Worker for WaitWorker {
                 let Some((last, _)) = page.last() else { break };
                 after = Some(last.clone());
                 for (key, bytes) in page {
-                    self.restore_one(prefix, &key, &bytes)?;
+                    self.restore_one(prefix, &key, &self.shared.claims().whole(bytes).await?)?;
                 }
             }
         }
@@ -535,7 +618,15 @@ impl Worker for WaitWorker {
                 self.expect(batch, &name, &key, Waiting { home, wait }).await
             }
             WaitRecord::Answer(answer) => self.answered(batch, answer).await,
-            WaitRecord::Forwarded { wait, answer } => self.wake(batch, &wait, answer).await,
+            WaitRecord::Forwarded { wait, answer } => {
+                if !self.wake(batch, &wait, &answer).await? {
+                    let at = batch.place(Topic::WAITS, &wait_key(&answer.name, &answer.key));
+                    batch.wait(at, &wait, &WaitRecord::Unclaimed(answer));
+                }
+                Ok(())
+            }
+            WaitRecord::Unclaimed(answer) => self.unclaimed(batch, answer).await,
+            WaitRecord::Forget { name, key, wait } => self.forget_key(batch, &name, &key, &wait).await,
             WaitRecord::Witness { name, key, home, outgoing } => {
                 self.witness(batch, &wait_key(&name, &key), Witness { home, outgoing }).await
             }
@@ -562,10 +653,10 @@ impl Worker for WaitWorker {
             Some(("answer", at)) => {
                 let mut kept = batch.get::<Vec<Answer>>(self.place, "answer", at).await?.unwrap_or_default();
                 kept.retain(|answer| answer.at + ANSWER_KEPT > now);
-                match kept.is_empty() {
-                    true => batch.delete(self.place, "answer", at),
-                    false => batch.put(self.place, "answer", at, &kept),
+                if let Some(next) = kept.iter().map(|answer| answer.at).min() {
+                    self.timers.set(next + ANSWER_KEPT, format!("answer:{at}"));
                 }
+                self.put_list(batch, "answer", at, &kept);
                 Ok(())
             }
             _ => Ok(()),
@@ -597,8 +688,8 @@ impl WaitWorker {
             }
             _ => {
                 let kept: Vec<Answer> = decode("kept answers", bytes)?;
-                if let Some(first) = kept.first() {
-                    self.timers.set(first.at + ANSWER_KEPT, format!("answer:{key}"));
+                if let Some(first) = kept.iter().map(|answer| answer.at).min() {
+                    self.timers.set(first + ANSWER_KEPT, format!("answer:{key}"));
                 }
             }
         }

@@ -63,7 +63,7 @@ pub(crate) async fn run<W: Worker>(
 ) -> Result<(), Error> {
     let place = worker.place();
     let mut position = shared.backbone.position(place).await?;
-    let mut batch = Batch::new(&*shared.backbone);
+    let mut batch = Batch::new(shared.claims());
     worker.restore(&mut batch).await?;
     settle(&mut worker, batch).await?;
     loop {
@@ -71,7 +71,7 @@ pub(crate) async fn run<W: Worker>(
         if stopping && worker.is_idle() {
             return Ok(());
         }
-        let mut batch = Batch::new(&*shared.backbone);
+        let mut batch = Batch::new(shared.claims());
         let mut worked = take_events(&mut worker, shared, &mut batch, &mut signals).await?;
         if !stopping && worker.has_room() {
             worked |= take_records(&mut worker, shared, &mut batch, &mut position).await?;
@@ -79,7 +79,7 @@ pub(crate) async fn run<W: Worker>(
         if worked {
             settle(&mut worker, batch).await?;
         } else if let Some(signal) = rest(&mut worker, shared, &mut signals, place, position).await? {
-            let mut batch = Batch::new(&*shared.backbone);
+            let mut batch = Batch::new(shared.claims());
             worker.signal(&mut batch, signal).await?;
             settle(&mut worker, batch).await?;
         }
@@ -121,7 +121,8 @@ async fn take_records<W: Worker>(
     let place = worker.place();
     let records = shared.backbone.read(place, *position, RECORDS_MAX, BYTES_MAX).await?;
     let Some(last) = records.last().map(|record| record.offset) else { return Ok(false) };
-    for record in records {
+    for mut record in records {
+        record.bytes = shared.claims().whole(record.bytes).await?;
         worker.record(batch, record).await?;
     }
     *position = last + 1;

@@ -69,7 +69,7 @@ pub(crate) struct TimelineQuery {
 }
 
 /// Cases, newest first.
-#[utoipa::path(get, path = "/api/v1/cases", tag = "cases", params(CasesQuery), responses(
+#[utoipa::path(get, path = "/api/v1/cases", operation_id = "list_cases", tag = "cases", params(CasesQuery), responses(
     (status = 200, description = "A page of cases", body = Page<CaseRow>),
     (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -99,7 +99,8 @@ pub(crate) async fn list(
 /// the same. (An id that itself ends in `/timeline` or `/documents` needs `%2F`.)
 pub(crate) async fn of_case(State(desk): State<Arc<Desk>>, person: Person, uri: Uri) -> Result<Response, Problem> {
     person.must(Right::View)?;
-    let raw = uri.path().rsplit_once("/cases/").map_or("", |_| below_cases(uri.path()));
+    // still escaped, so that an escaped slash is told from one that ends the id
+    let raw = uri.path().split_once("/cases/").map_or("", |(_, rest)| rest);
     let parts = [("/timeline", Part::Timeline), ("/documents", Part::Documents)];
     let named = parts.into_iter().find_map(|(end, part)| Some((raw.strip_suffix(end)?, part)));
     let (raw, part) = named.filter(|(id, _)| !id.is_empty()).unwrap_or((raw, Part::Case));
@@ -117,13 +118,8 @@ enum Part {
     Documents,
 }
 
-/// The path behind the first `/cases/`, still escaped.
-fn below_cases(path: &str) -> &str {
-    path.split_once("/cases/").map_or("", |(_, rest)| rest)
-}
-
 /// One case with what belongs to it; of each list the first 200.
-#[utoipa::path(get, path = "/api/v1/cases/{id}", tag = "cases",
+#[utoipa::path(get, path = "/api/v1/cases/{id}", operation_id = "get_case", tag = "cases",
     params(("id" = String, Path, description = "The case's id; write `/` as `%2F`"), After), responses(
     (status = 200, description = "The case", body = CaseDetail),
     (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
@@ -134,7 +130,7 @@ async fn show(desk: &Desk, person: &Person, id: &str, query: After) -> Answer<Ca
 }
 
 /// What happened to a case, oldest first.
-#[utoipa::path(get, path = "/api/v1/cases/{id}/timeline", tag = "cases",
+#[utoipa::path(get, path = "/api/v1/cases/{id}/timeline", operation_id = "get_case_timeline", tag = "cases",
     params(("id" = String, Path, description = "The case's id; write `/` as `%2F`"), TimelineQuery), responses(
     (status = 200, description = "A page of events", body = Page<EventRow>),
     (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
@@ -146,7 +142,7 @@ async fn timeline(desk: &Desk, person: &Person, id: &str, query: TimelineQuery) 
 }
 
 /// The documents of a case; their bytes are at `/api/v1/documents/{sha256}`.
-#[utoipa::path(get, path = "/api/v1/cases/{id}/documents", tag = "cases",
+#[utoipa::path(get, path = "/api/v1/cases/{id}/documents", operation_id = "list_case_documents", tag = "cases",
     params(("id" = String, Path, description = "The case's id; write `/` as `%2F`"), After), responses(
     (status = 200, description = "The first 200 documents", body = Page<DocumentRow>),
     (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),

@@ -18,7 +18,7 @@ use crate::state::Desk;
 const NAME_CHARS_MAX: usize = 120;
 
 /// The bytes of a document, if a case names it that you may see.
-#[utoipa::path(get, path = "/api/v1/documents/{sha256}", tag = "documents",
+#[utoipa::path(get, path = "/api/v1/documents/{sha256}", operation_id = "download_document", tag = "documents",
     params(("sha256" = String, Path, description = "SHA-256 of the bytes, hexadecimal"), After), responses(
     (status = 200, description = "The bytes as they were kept, under their own MIME type", content_type = "application/octet-stream"),
     (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
@@ -32,15 +32,14 @@ pub(crate) async fn download(
     person.must(Right::View)?;
     desk.seen(query.after.as_deref()).await?;
     let found = desk.ledger.document(&sha256, person.visible()).await?;
-    let row = found.ok_or_else(|| {
-        Problem::not_found(format!("no case that you may see has a document `{sha256}`"))
-    })?;
+    let row = found.ok_or_else(|| Problem::not_found(format!("no case that you may see has a document `{sha256}`")))?;
     bytes(&desk, &row.sha256, &row.mime, &row.name).await
 }
 
 /// The bytes of a hash as a file to save. The blob store compares them with their hash when it reads them.
 pub(crate) async fn bytes(desk: &Desk, sha256: &str, mime: &str, name: &str) -> Result<Response, Problem> {
-    let found = desk.operate.blobs().get(sha256).await.map_err(|e| Problem::failed("the document cannot be read", &e))?;
+    let found =
+        desk.operate.blobs().get(sha256).await.map_err(|e| Problem::failed("the document cannot be read", &e))?;
     let found = found.ok_or_else(|| {
         Problem::failed("the document is not in the blob store; bring it back from the backup", &sha256)
     })?;
@@ -57,7 +56,8 @@ pub(crate) async fn bytes(desk: &Desk, sha256: &str, mime: &str, name: &str) -> 
 
 /// A proposal for the file's name: plain letters for old clients, the whole name for others (RFC 6266, RFC 8187).
 fn disposition(name: &str) -> HeaderValue {
-    let name: String = name.chars().take(NAME_CHARS_MAX).map(|c| if matches!(c, '/' | '\\') { '_' } else { c }).collect();
+    let name: String =
+        name.chars().take(NAME_CHARS_MAX).map(|c| if matches!(c, '/' | '\\') { '_' } else { c }).collect();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let plain: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
     let whole: String = name

@@ -20,7 +20,7 @@ pub(crate) struct Health {
 }
 
 /// The process answers.
-#[utoipa::path(get, path = "/health/live", tag = "health", security(()), responses(
+#[utoipa::path(get, path = "/health/live", operation_id = "get_live", tag = "health", security(()), responses(
     (status = 200, description = "It lives", body = Health),
 ))]
 pub(crate) async fn live() -> Json<Health> {
@@ -28,7 +28,7 @@ pub(crate) async fn live() -> Json<Health> {
 }
 
 /// All routes have been opened and the store works.
-#[utoipa::path(get, path = "/health/ready", tag = "health", security(()), responses(
+#[utoipa::path(get, path = "/health/ready", operation_id = "get_ready", tag = "health", security(()), responses(
     (status = 200, description = "It is ready", body = Health),
     (status = 503, description = "It is not, with reasons", body = Problem, content_type = "application/problem+json"),
 ))]

@@ -39,7 +39,7 @@ pub(crate) struct MessagesQuery {
 }
 
 /// Admitted messages, newest first.
-#[utoipa::path(get, path = "/api/v1/messages", tag = "messages", params(MessagesQuery), responses(
+#[utoipa::path(get, path = "/api/v1/messages", operation_id = "list_messages", tag = "messages", params(MessagesQuery), responses(
     (status = 200, description = "A page of messages", body = Page<MessageRow>),
     (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -62,7 +62,7 @@ pub(crate) async fn list(
 }
 
 /// One admitted message.
-#[utoipa::path(get, path = "/api/v1/messages/{id}", tag = "messages",
+#[utoipa::path(get, path = "/api/v1/messages/{id}", operation_id = "get_message", tag = "messages",
     params(("id" = String, Path, description = "The message's id"), After), responses(
     (status = 200, description = "The message", body = MessageRow),
     (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
@@ -76,5 +76,7 @@ pub(crate) async fn show(
     person.must(Right::View)?;
     desk.seen(query.after.as_deref()).await?;
     let found = desk.ledger.message(&id, person.visible()).await?;
-    found.map(Json).ok_or_else(|| Problem::not_found(format!("there is no message `{id}` among those that you may see")))
+    found
+        .map(Json)
+        .ok_or_else(|| Problem::not_found(format!("there is no message `{id}` among those that you may see")))
 }

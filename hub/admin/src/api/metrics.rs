@@ -1,6 +1,5 @@
 //! Metrics in Prometheus's text format.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -18,7 +17,7 @@ use crate::state::Desk;
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What the process has counted, and what waits for people now.
-#[utoipa::path(get, path = "/metrics", tag = "health", responses(
+#[utoipa::path(get, path = "/metrics", operation_id = "get_metrics", tag = "health", responses(
     (status = 200, description = "Prometheus text", body = String, content_type = "text/plain"),
     (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -51,10 +50,14 @@ async fn gauges(desk: &Desk, text: &mut String) {
     gauge(text, "raccordo_routes", "Routes.", routes.len());
     gauge(text, "raccordo_routes_running", "Routes that run.", running);
     gauge(text, "raccordo_alarms", "Things an operator should look at.", desk.operate.alarms().len());
-    gauge(text, "raccordo_ready", "1: all routes have been opened and the store works.", u8::from(desk.operate.is_ready()));
+    gauge(
+        text,
+        "raccordo_ready",
+        "1: all routes have been opened and the store works.",
+        u8::from(desk.operate.is_ready()),
+    );
 }
 
 fn gauge(text: &mut String, name: &str, help: &str, value: impl std::fmt::Display) {
-    // writing to a string cannot fail
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
+    text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"));
 }

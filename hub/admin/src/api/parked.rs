@@ -44,7 +44,7 @@ pub(crate) struct ParkedQuery {
 /// What to do with a parked message; the message's `actions` says what fits it.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum What {
+pub(crate) enum ReleaseAction {
     /// Try again (only what surely had no effect).
     Retry,
     /// It did arrive: go on as if the receipt had come.
@@ -55,13 +55,13 @@ pub(crate) enum What {
     GiveUp,
 }
 
-impl From<What> for Action {
-    fn from(what: What) -> Self {
-        match what {
-            What::Retry => Self::Retry,
-            What::Delivered => Self::Delivered,
-            What::NotDelivered => Self::NotDelivered,
-            What::GiveUp => Self::GiveUp,
+impl From<ReleaseAction> for Action {
+    fn from(action: ReleaseAction) -> Self {
+        match action {
+            ReleaseAction::Retry => Self::Retry,
+            ReleaseAction::Delivered => Self::Delivered,
+            ReleaseAction::NotDelivered => Self::NotDelivered,
+            ReleaseAction::GiveUp => Self::GiveUp,
         }
     }
 }
@@ -71,7 +71,7 @@ impl From<What> for Action {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReleaseBody {
     /// What to do.
-    action: What,
+    action: ReleaseAction,
     /// The proof, or the reason: it is written down. 1 to 4000 bytes.
     note: String,
 }
@@ -86,7 +86,7 @@ pub(crate) struct Done {
 }
 
 /// Parked messages, newest first; those that still wait unless asked otherwise.
-#[utoipa::path(get, path = "/api/v1/parked", tag = "parked", params(ParkedQuery), responses(
+#[utoipa::path(get, path = "/api/v1/parked", operation_id = "list_parked", tag = "parked", params(ParkedQuery), responses(
     (status = 200, description = "A page of parked messages", body = Page<ParkedRow>),
     (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -113,7 +113,7 @@ async fn find(desk: &Desk, person: &Person, id: &str) -> Result<ParkedRow, Probl
 }
 
 /// One parked message with its evidence.
-#[utoipa::path(get, path = "/api/v1/parked/{id}", tag = "parked",
+#[utoipa::path(get, path = "/api/v1/parked/{id}", operation_id = "get_parked", tag = "parked",
     params(("id" = String, Path, description = "The parked message's id"), After), responses(
     (status = 200, description = "The parked message", body = ParkedRow),
     (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
@@ -130,7 +130,7 @@ pub(crate) async fn show(
 }
 
 /// The body of a parked message, byte for byte.
-#[utoipa::path(get, path = "/api/v1/parked/{id}/body", tag = "parked",
+#[utoipa::path(get, path = "/api/v1/parked/{id}/body", operation_id = "download_parked_body", tag = "parked",
     params(("id" = String, Path, description = "The parked message's id"), After), responses(
     (status = 200, description = "The bytes as they were kept, under their own MIME type", content_type = "application/octet-stream"),
     (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
@@ -148,7 +148,7 @@ pub(crate) async fn body(
 }
 
 /// Decides about a parked message. Its owner judges; what does not fit is a problem with its reason.
-#[utoipa::path(post, path = "/api/v1/parked/{id}/release", tag = "parked", request_body = ReleaseBody,
+#[utoipa::path(post, path = "/api/v1/parked/{id}/release", operation_id = "release_parked", tag = "parked", request_body = ReleaseBody,
     params(("id" = String, Path, description = "The parked message's id")), responses(
     (status = 200, description = "It was done", body = Done),
     (status = 409, description = "It does not fit, or somebody was faster", body = Problem, content_type = "application/problem+json"),
@@ -173,9 +173,15 @@ pub(crate) async fn release(
 }
 
 /// On a task of its own: a caller who hangs up must not leave the hub in the middle of a command.
-async fn carry_out(desk: &Desk, person: &Person, id: &str, what: What, note: String) -> Result<Released, Problem> {
+async fn carry_out(
+    desk: &Desk,
+    person: &Person,
+    id: &str,
+    action: ReleaseAction,
+    note: String,
+) -> Result<Released, Problem> {
     let (by, entities) = (person.name.clone(), person.entities());
-    let release = Release { parked: id.to_string(), action: what.into(), by, entities, note };
+    let release = Release { parked: id.to_string(), action: action.into(), by, entities, note };
     let operate = desk.operate.clone();
     let done = tokio::spawn(async move { operate.release(release).await });
     Ok(done.await.map_err(|e| Problem::failed("the release was broken off", &e))??)

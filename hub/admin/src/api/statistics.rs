@@ -35,7 +35,7 @@ pub(crate) struct StatisticsQuery {
 }
 
 /// How many cases came into which state, and their exact amounts, by entity and month (Europe/Rome).
-#[utoipa::path(get, path = "/api/v1/statistics", tag = "statistics", params(StatisticsQuery), responses(
+#[utoipa::path(get, path = "/api/v1/statistics", operation_id = "get_statistics", tag = "statistics", params(StatisticsQuery), responses(
     (status = 200, description = "The rows", body = Page<StatisticsRow>),
     (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -47,15 +47,16 @@ pub(crate) async fn statistics(
     person.must(Right::View)?;
     desk.seen(query.after.as_deref()).await?;
     let (from, to) = (month("from", query.from)?, month("to", query.to)?);
-    let filter =
-        StatisticsFilter { visible: person.visible(), entity: query.entity, kind: query.kind, from, to };
+    let filter = StatisticsFilter { visible: person.visible(), entity: query.entity, kind: query.kind, from, to };
     Ok(whole(desk.ledger.statistics(filter).await?))
 }
 
 fn month(field: &str, text: Option<String>) -> Result<Option<String>, Problem> {
     let fits = |text: &str| text.len() == 7 && format!("{text}-01").parse::<jiff::civil::Date>().is_ok();
     match text {
-        Some(text) if !fits(&text) => Err(Problem::bad(format!("`{field}` is `{text}`; write a month such as `2026-01`"))),
+        Some(text) if !fits(&text) => {
+            Err(Problem::bad(format!("`{field}` is `{text}`; write a month such as `2026-01`")))
+        }
         month => Ok(month),
     }
 }

@@ -73,7 +73,7 @@ pub(crate) struct Alarm {
 }
 
 /// How the hub is, and who you are to it.
-#[utoipa::path(get, path = "/api/v1/status", tag = "hub", responses(
+#[utoipa::path(get, path = "/api/v1/status", operation_id = "get_status", tag = "hub", responses(
     (status = 200, description = "The status", body = Status),
     (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -97,7 +97,7 @@ pub(crate) async fn status(State(desk): State<Arc<Desk>>, person: Person) -> Ans
 }
 
 /// The routes and how they are.
-#[utoipa::path(get, path = "/api/v1/routes", tag = "hub", responses(
+#[utoipa::path(get, path = "/api/v1/routes", operation_id = "list_routes", tag = "hub", responses(
     (status = 200, description = "All routes", body = Page<Route>),
     (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -115,13 +115,12 @@ pub(crate) async fn routes(State(desk): State<Arc<Desk>>, person: Person) -> Ans
 }
 
 /// What an operator should look at.
-#[utoipa::path(get, path = "/api/v1/alarms", tag = "hub", responses(
+#[utoipa::path(get, path = "/api/v1/alarms", operation_id = "list_alarms", tag = "hub", responses(
     (status = 200, description = "All alarms", body = Page<Alarm>),
     (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn alarms(State(desk): State<Arc<Desk>>, person: Person) -> Answer<Page<Alarm>> {
     person.must(Right::View)?;
-    let view =
-        |alarm: hub_runtime::Alarm| Alarm { name: alarm.name, subject: alarm.subject, detail: alarm.detail };
+    let view = |alarm: hub_runtime::Alarm| Alarm { name: alarm.name, subject: alarm.subject, detail: alarm.detail };
     Ok(whole(desk.operate.alarms().into_iter().map(view).collect()))
 }

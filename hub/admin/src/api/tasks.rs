@@ -145,7 +145,7 @@ pub(crate) struct Verdict {
 }
 
 /// Tasks, newest first; the open ones unless asked otherwise.
-#[utoipa::path(get, path = "/api/v1/tasks", tag = "tasks", params(TasksQuery), responses(
+#[utoipa::path(get, path = "/api/v1/tasks", operation_id = "list_tasks", tag = "tasks", params(TasksQuery), responses(
     (status = 200, description = "A page of tasks", body = Page<Task>),
     (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -195,7 +195,7 @@ fn unknown(id: &str) -> Problem {
 }
 
 /// One task.
-#[utoipa::path(get, path = "/api/v1/tasks/{id}", tag = "tasks",
+#[utoipa::path(get, path = "/api/v1/tasks/{id}", operation_id = "get_task", tag = "tasks",
     params(("id" = String, Path, description = "The task's id"), After), responses(
     (status = 200, description = "The task", body = Task),
     (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
@@ -211,7 +211,7 @@ pub(crate) async fn show(
 }
 
 /// The document that a task asks about, byte for byte.
-#[utoipa::path(get, path = "/api/v1/tasks/{id}/document", tag = "tasks",
+#[utoipa::path(get, path = "/api/v1/tasks/{id}/document", operation_id = "download_task_document", tag = "tasks",
     params(("id" = String, Path, description = "The task's id"), After), responses(
     (status = 200, description = "The bytes as they were kept, under their own MIME type", content_type = "application/octet-stream"),
     (status = "4XX", description = "Refused", body = Problem, content_type = "application/problem+json"),
@@ -228,7 +228,7 @@ pub(crate) async fn document(
 }
 
 /// Says something about a task. The task's owner judges it; a word that does not count is a problem with its reason.
-#[utoipa::path(post, path = "/api/v1/tasks/{id}/decision", tag = "tasks", request_body = DecisionBody,
+#[utoipa::path(post, path = "/api/v1/tasks/{id}/decision", operation_id = "decide_task", tag = "tasks", request_body = DecisionBody,
     params(("id" = String, Path, description = "The task's id")), responses(
     (status = 200, description = "It counts", body = Verdict),
     (status = 403, description = "Not this person: their role, their entity, or they asked for it", body = Problem, content_type = "application/problem+json"),

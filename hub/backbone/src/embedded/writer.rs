@@ -169,7 +169,7 @@ impl Writer {
             };
             match job {
                 // with a full disk, what makes room goes first
-                Ok(job @ Job::Trim(_)) if self.retry.at.is_some() && self.waiting.is_empty() => {
+                Ok(job @ Job::Trim(_)) if self.retry.at.is_some() => {
                     self.waiting.push_front(job);
                     return Queue::Open;
                 }
@@ -190,23 +190,16 @@ impl Writer {
             .waiting
             .front_mut()
         {
-            None => Ok(false),
-            Some(Job::Commit(_)) => self.commit(group).map(|()| true),
+            None => Ok(()),
+            Some(Job::Commit(_)) => self.commit(group),
             Some(Job::Trim(_)) => self.trim(),
-            Some(Job::Task(_)) => self.task().map(|()| true),
+            Some(Job::Task(_)) => self.task(),
         });
         match result {
-            Ok(wrote) => self.went_well(wrote),
+            Ok(()) => {}
             Err(Trouble::Wait(kind, text)) => self.wait(kind, text),
             Err(Trouble::Own(error)) => self.refuse_first(error),
             Err(Trouble::Fatal(error)) => self.give_up(&error),
-        }
-    }
-
-    fn went_well(&mut self, wrote: bool) {
-        if wrote && self.retry.at.is_some() {
-            self.shared.alarms.writes_again();
-            self.retry.over();
         }
     }
 
@@ -314,21 +307,19 @@ impl Writer {
         Ok(())
     }
 
-    /// Says whether there was anything to write.
-    fn trim(&mut self) -> Result<bool, Trouble> {
-        let Some(Job::Trim(TrimJob { place, before, .. })) = self.waiting.front() else { return Ok(false) };
+    fn trim(&mut self) -> Result<(), Trouble> {
+        let Some(Job::Trim(TrimJob { place, before, .. })) = self.waiting.front() else { return Ok(()) };
         let (place, before) = (*place, *before);
         let slot = self.shared.places.slot(place).map_err(Trouble::Own)?;
         let target = before.min(self.heads[slot].next);
         let first = target.min(self.heads[slot].first + TRIM_RECORDS_MAX);
-        let wrote = first > self.heads[slot].first;
-        if wrote {
+        if first > self.heads[slot].first {
             self.trim_to(place, slot, first)?;
         }
         if let Some(Job::Trim(job)) = self.waiting.pop_front() {
             let _gone = job.ack.send(Ok(first < target)).is_err();
         }
-        Ok(wrote)
+        Ok(())
     }
 
     fn trim_to(&mut self, place: Place, slot: usize, first: Offset) -> Result<(), Trouble> {
@@ -356,8 +347,13 @@ impl Writer {
         }
     }
 
-    fn end_transaction(&self) -> Result<(), Trouble> {
+    /// Makes the transaction durable. If the disk was full before, it is not any more: said before callers are answered.
+    fn end_transaction(&mut self) -> Result<(), Trouble> {
         self.conn.prepare_cached("COMMIT")?.execute([])?;
+        if self.retry.at.is_some() {
+            self.shared.alarms.writes_again();
+            self.retry.over();
+        }
         Ok(())
     }
 }

@@ -7,16 +7,19 @@ use std::time::Duration;
 use hub_backbone::rusqlite::Connection;
 use hub_backbone::{AlarmKind, Backbone, Embedded, Error};
 
-use crate::{file, folder, inbox, one, open, read_all};
+use crate::{file, folder, inbox, one, open, read_all, within};
 
 const RECORDS: u64 = 40;
 static BYTES: [u8; 50_000] = [9; 50_000];
 
-/// Waits for what must happen; the test's own limit is the patience of the runner.
+/// Waits for what must happen.
 async fn until(condition: impl Fn() -> bool) {
-    while !condition() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    within(wait).await;
 }
 
 fn is_full(store: &Embedded) -> bool {
@@ -48,7 +51,7 @@ async fn commits_wait_until_there_is_room() {
     store.limit_bytes(None);
     let mut offsets = Vec::new();
     for writer in writers {
-        offsets.push(writer.await.expect("no panic").expect("none is lost")[0]);
+        offsets.push(within(writer).await.expect("no panic").expect("none is lost")[0]);
     }
     offsets.sort_unstable();
     assert_eq!(offsets, (0..RECORDS).collect::<Vec<_>>());
@@ -70,8 +73,8 @@ async fn trimming_makes_room() {
     };
     until(|| is_full(&store)).await;
     assert!(!late.is_finished());
-    store.trim(inbox(1), 20).await.expect("trimming passes by what waits");
-    assert_eq!(late.await.expect("no panic").expect("done"), [0]);
+    within(store.trim(inbox(1), 20)).await.expect("trimming passes by what waits");
+    assert_eq!(within(late).await.expect("no panic").expect("done"), [0]);
     assert!(store.alarms().is_empty());
 }
 
@@ -80,10 +83,10 @@ async fn closing_with_a_full_disk_says_what_was_not_done() {
     let folder = folder();
     let store = Arc::new(open(&folder));
     let writers = fill(&store).await;
-    store.close().await;
+    within(store.close()).await;
     let (mut done, mut refused) = (0, 0);
     for writer in writers {
-        match writer.await.expect("no panic") {
+        match within(writer).await.expect("no panic") {
             Ok(_) => done += 1,
             Err(Error::Io(text)) => refused += u64::from(text.contains("closed")),
             Err(other) => panic!("{other}"),
@@ -107,6 +110,6 @@ async fn commits_wait_for_another_program() {
     };
     until(|| store.alarms().iter().any(|alarm| alarm.kind == AlarmKind::Busy)).await;
     other.execute_batch("ROLLBACK").expect("rollback");
-    assert_eq!(late.await.expect("no panic").expect("done"), [0]);
+    assert_eq!(within(late).await.expect("no panic").expect("done"), [0]);
     assert!(store.alarms().is_empty());
 }

@@ -63,6 +63,11 @@ async fn read_all(store: &dyn Backbone, place: Place) -> Result<Vec<Stored>, Err
     store.read(place, 0, usize::MAX, usize::MAX).await
 }
 
+/// Long, since the machine may be busy; short enough for a hanging test to be a failed one.
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it must not take so long")
+}
+
 type Pending<'a> = Pin<Box<dyn Future<Output = Result<Vec<Offset>, Error>> + Send + 'a>>;
 
 /// Hands commits over to the writer, in their order, without waiting for them. The writer must be held.

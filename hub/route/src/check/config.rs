@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hub_core::Value;
 use hub_core::plugin::{Def, Parsed};
+use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind as Kind;
 use serde_json::json;
 
@@ -31,7 +32,12 @@ impl PluginSchema {
     }
 
     pub(crate) fn properties(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.schema.get("properties").and_then(Value::as_object).into_iter().flatten().map(|(name, schema)| (name.as_str(), schema))
+        self.schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .map(|(name, schema)| (name.as_str(), schema))
     }
 
     pub(crate) fn is_expression(&self, property: &str) -> bool {
@@ -43,9 +49,20 @@ impl PluginSchema {
         if schema.get("x-raccordo").and_then(Value::as_str) == Some("expression") {
             return true;
         }
-        let target = schema.get("$ref").and_then(Value::as_str).and_then(|path| self.schema.pointer(path.trim_start_matches('#')));
-        let variants = ["anyOf", "allOf", "oneOf"].into_iter().filter_map(|word| schema.get(word)?.as_array()).flatten();
+        let target = schema
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|path| self.schema.pointer(path.trim_start_matches('#')));
+        let variants =
+            ["anyOf", "allOf", "oneOf"].into_iter().filter_map(|word| schema.get(word)?.as_array()).flatten();
         depth < 4 && target.into_iter().chain(variants).any(|inner| self.marked(inner, depth + 1))
+    }
+
+    /// The properties beside a keyword of the schema, given the keyword's path.
+    fn siblings(&self, keyword: &str) -> Vec<&str> {
+        let parent = keyword.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let properties = self.schema.pointer(parent).and_then(|schema| schema.get("properties")?.as_object());
+        properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect()
     }
 
     /// The name of the section of `config/hub.yaml` that a property names an entry of.
@@ -53,7 +70,10 @@ impl PluginSchema {
         let (_, schema) = self.properties().find(|(name, _)| *name == property)?;
         let marked = schema.get("x-raccordo-name").and_then(Value::as_str);
         let by_name = [("connection", "connections"), ("listener", "listeners"), ("key", "keys")];
-        let usual = by_name.iter().find(|(name, _)| *name == property && !self.is_expression(property)).map(|(_, section)| *section);
+        let usual = by_name
+            .iter()
+            .find(|(name, _)| *name == property && !self.is_expression(property))
+            .map(|(_, section)| *section);
         marked.or(usual).map(String::from)
     }
 }
@@ -104,7 +124,8 @@ impl Reader<'_> {
         let mut value = serde_json::Map::new();
         let mut params = Vec::new();
         for (key, field) in node.entries() {
-            let Some(name) = key.name.as_deref().filter(|name| !without.contains(name) && !syntax::is_renamed(name)) else {
+            let Some(name) = key.name.as_deref().filter(|name| !without.contains(name) && !syntax::is_renamed(name))
+            else {
                 continue;
             };
             let plain = if schema.is_expression(name) {
@@ -138,18 +159,18 @@ impl Reader<'_> {
         };
         let found: Vec<_> = validator.iter_errors(value).collect();
         for error in found {
-            let pointer = error.instance_path().as_str().to_string();
-            self.judged(schema, error.kind(), &error.to_string(), node, &pointer, owner);
+            self.judged(schema, &error, node, owner);
         }
     }
 
-    fn judged(&mut self, schema: &PluginSchema, kind: &Kind, text: &str, root: &Node, pointer: &str, owner: Span) {
+    fn judged(&mut self, schema: &PluginSchema, error: &ValidationError<'_>, root: &Node, owner: Span) {
+        let pointer = error.instance_path().as_str();
+        let text = error.to_string();
         let node = root.at(pointer);
         let at = if pointer.is_empty() { owner } else { node.span };
-        match kind {
+        match error.kind() {
             Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
-                let top: Vec<&str> = schema.properties().map(|(name, _)| name).collect();
-                let known = if pointer.is_empty() { top } else { Vec::new() };
+                let known = schema.siblings(error.schema_path().as_str());
                 for name in unexpected {
                     let span = key_span(node, name).unwrap_or(at);
                     self.unknown(span, name, "field", known.iter().copied());
@@ -158,7 +179,9 @@ impl Reader<'_> {
             Kind::Required { property } => {
                 let name = property.as_str().unwrap_or_default();
                 let example = schema.example(name);
-                self.report.error(at, "missing-field", format!("`{name}` is missing")).hint(format!("write for example `{name}: {example}`"));
+                self.report
+                    .error(at, "missing-field", format!("`{name}` is missing"))
+                    .hint(format!("write for example `{name}: {example}`"));
             }
             Kind::Type { kind } => {
                 let wanted = match kind {
@@ -172,14 +195,18 @@ impl Reader<'_> {
             Kind::Constant { expected_value } => self.not_an_option(node, at, &json!([expected_value.as_ref()])),
             Kind::Pattern { pattern } if pattern.contains("ms|s|m|h") => {
                 let detail = node.text().and_then(|text| text.parse::<hub_core::Span>().err());
-                self.report.error(at, "bad-duration", detail.unwrap_or_else(|| text.to_string()));
+                self.report.error(at, "bad-duration", detail.unwrap_or(text));
             }
             Kind::Pattern { pattern } if pattern.contains("kB|KiB") => {
                 let detail = node.text().and_then(|text| text.parse::<hub_core::Bytesize>().err());
-                self.report.error(at, "bad-size", detail.unwrap_or_else(|| text.to_string()));
+                self.report.error(at, "bad-size", detail.unwrap_or(text));
             }
-            Kind::OneOfNotValid { context } | Kind::AnyOf { context } => self.no_variant(schema, context, text, root, node, at),
-            _ => { self.report.error(at, "bad-config", text.to_string()); }
+            Kind::OneOfNotValid { context } | Kind::AnyOf { context } => {
+                self.no_variant(schema, context, &text, (root, node), at)
+            }
+            _ => {
+                self.report.error(at, "bad-config", text);
+            }
         }
     }
 
@@ -187,41 +214,49 @@ impl Reader<'_> {
     fn no_variant(
         &mut self,
         schema: &PluginSchema,
-        context: &[Vec<jsonschema::ValidationError<'static>>],
+        context: &[Vec<ValidationError<'static>>],
         text: &str,
-        root: &Node,
-        node: &Node,
+        (root, node): (&Node, &Node),
         at: Span,
     ) {
-        let options: Vec<&Value> = context.iter().flatten().filter_map(|error| match error.kind() {
-            Kind::Constant { expected_value } => Some(vec![expected_value.as_ref()]),
-            Kind::Enum { options } => options.as_array().map(|options| options.iter().collect()),
-            _ => None,
-        }).flatten().collect();
+        let options: Vec<&Value> = context
+            .iter()
+            .flatten()
+            .filter_map(|error| match error.kind() {
+                Kind::Constant { expected_value } => Some(vec![expected_value.as_ref()]),
+                Kind::Enum { options } => options.as_array().map(|options| options.iter().collect()),
+                _ => None,
+            })
+            .flatten()
+            .collect();
         if !options.is_empty() && node.text().is_some() {
             return self.not_an_option(node, at, &json!(options));
         }
-        let of_null = |errors: &&Vec<jsonschema::ValidationError<'static>>| {
+        let of_null = |errors: &&Vec<ValidationError<'static>>| {
             !errors.iter().any(|e| matches!(e.kind(), Kind::Type { kind: jsonschema::error::TypeKind::Single(t) } if t.to_string() == "null"))
         };
         match context.iter().filter(of_null).min_by_key(|errors| errors.len()) {
             Some(errors) if !errors.is_empty() => {
                 for error in errors {
-                    let pointer = error.instance_path().as_str().to_string();
-                    self.judged(schema, error.kind(), &error.to_string(), root, &pointer, at);
+                    self.judged(schema, error, root, at);
                 }
             }
-            _ => { self.report.error(at, "bad-config", text.to_string()); }
+            _ => {
+                self.report.error(at, "bad-config", text);
+            }
         }
     }
 
     fn not_an_option(&mut self, node: &Node, at: Span, options: &Value) {
         let words = |value: &Value| value.as_str().map_or_else(|| value.to_string(), String::from);
-        let known: Vec<String> = options.as_array().into_iter().flatten().filter(|option| !option.is_null()).map(words).collect();
+        let known: Vec<String> =
+            options.as_array().into_iter().flatten().filter(|option| !option.is_null()).map(words).collect();
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
         match node.text() {
             Some(text) => self.unknown(at, text, "value", known),
-            None => { self.report.error(at, "unknown-value", format!("one of these is wanted: {}", known.join(", "))); }
+            None => {
+                self.report.error(at, "unknown-value", format!("one of these is wanted: {}", known.join(", ")));
+            }
         }
     }
 
@@ -242,7 +277,9 @@ impl Reader<'_> {
     fn check_parsed<T>(&mut self, parsed: &Parsed<T>, node: &Node, owner: Span) {
         for problem in &parsed.problems {
             let span = if problem.field.is_empty() { owner } else { node.at(&problem.field).span };
-            self.report.error(span, "bad-config", problem.detail.clone());
+            let field = problem.field.trim_start_matches('/');
+            let field = if field.is_empty() { String::new() } else { format!("`{field}`: ") };
+            self.report.error(span, "bad-config", format!("{field}{}", problem.detail));
         }
         for file in &parsed.files {
             let span = find_text(node, file).unwrap_or(owner);
@@ -263,7 +300,9 @@ impl Reader<'_> {
         let schema = serde_json::from_slice::<Value>(&bytes);
         let problem = match &schema {
             Err(e) => Some(format!("`{file}` is not JSON: {e}")),
-            Ok(schema) => jsonschema::validator_for(schema).err().map(|e| format!("`{file}` is not a JSON schema: {e}")),
+            Ok(schema) => {
+                jsonschema::validator_for(schema).err().map(|e| format!("`{file}` is not a JSON schema: {e}"))
+            }
         };
         if let Some(message) = problem {
             self.report.error(span, "bad-file", message);
@@ -283,7 +322,10 @@ impl PluginSchema {
             Some("boolean") => "true".into(),
             _ => "...".into(),
         };
-        given.map_or_else(by_type, text)
+        let description = schema.and_then(|schema| schema.get("description")?.as_str()).unwrap_or_default();
+        let described = description.split_once("example `").and_then(|(_, rest)| rest.split('`').next());
+        let described = described.filter(|_| given.is_none()).map(String::from);
+        described.unwrap_or_else(|| given.map_or_else(by_type, text))
     }
 }
 
@@ -319,6 +361,8 @@ fn find_text(node: &Node, text: &str) -> Option<Span> {
 }
 
 /// Definitions by their names, for look-ups and hints.
-pub(crate) fn by_kind<T: 'static>(defs: impl Iterator<Item = &'static Def<T>>) -> BTreeMap<&'static str, &'static Def<T>> {
+pub(crate) fn by_kind<T: 'static>(
+    defs: impl Iterator<Item = &'static Def<T>>,
+) -> BTreeMap<&'static str, &'static Def<T>> {
     defs.map(|def| (def.kind, def)).collect()
 }

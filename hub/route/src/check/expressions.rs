@@ -53,13 +53,26 @@ impl Reader<'_> {
         let rest: String = line.chars().skip(column - 1).collect();
         let message = format!("an expression is wanted, but YAML reads this as {}", node.kind());
         let leads = rest.starts_with(['{', '[', '!']);
-        let hint = if leads { format!("put it in quotes: `{}`", quoted(rest.trim_end())) } else { "write a CEL expression on one line".into() };
+        let hint = if leads {
+            format!("put it in quotes: `{}`", quoted(rest.trim_end()))
+        } else {
+            "write a CEL expression on one line".into()
+        };
         self.report.error(node.span, "expression-quote", message).hint(hint);
     }
 
     fn mistake(&mut self, node: &Node, text: &str, places: &Places, mistake: Mistake) {
+        if let Some(whole) = self.cut_by_comma(node) {
+            let text = self.report.source.slice(whole);
+            let message = "between `{ }` or `[ ]` YAML ends a value at a comma: the expression needs quotes";
+            self.report.error(whole, "expression-quote", message).hint(format!("write `{}`", quoted(&text)));
+            self.report.settled.push(whole);
+            return;
+        }
         let span = places.span(mistake.range.start, mistake.range.end);
-        if let Some(comment) = comment_after(self.report.source, node.span).filter(|_| mistake.code == "expression-syntax") {
+        if let Some(comment) =
+            comment_after(self.report.source, node.span).filter(|_| mistake.code == "expression-syntax")
+        {
             let message = "YAML reads ` #` as the beginning of a comment: the expression needs quotes";
             let whole = quoted(&format!("{text}{comment}"));
             self.report.error(span, "expression-quote", message).hint(format!("write `{whole}`"));
@@ -69,6 +82,18 @@ impl Reader<'_> {
         if let Some(hint) = mistake.hint {
             said.hint(hint);
         }
+    }
+
+    /// The expression that was meant, where YAML's short form has cut it at a comma: `{ x: f(a, b) }`.
+    fn cut_by_comma(&self, node: &Node) -> Option<Span> {
+        let chars = self.report.source.chars();
+        let behind = chars.get(node.span.end..)?.iter().find(|c| !c.is_whitespace());
+        if behind != Some(&',') {
+            return None;
+        }
+        let end = node.span.start + uncut(chars.get(node.span.start..)?)?;
+        let whole = Span { start: node.span.start, end };
+        (end > node.span.end && Program::read(&self.report.source.slice(whole)).is_ok()).then_some(whole)
     }
 
     fn check_use(&mut self, found: &Use, program: &Program, places: &Places, scope: &Scope) {
@@ -100,13 +125,16 @@ impl Reader<'_> {
 
     fn check_entity(&mut self, field: Option<(&str, Span)>, guarded: bool) {
         let rows = self.world.entities.codes().filter_map(|code| self.world.entities.get(code));
-        let known: BTreeSet<&str> = rows.filter_map(|row| row.as_object()).flat_map(|row| row.keys()).map(String::as_str).collect();
+        let known: BTreeSet<&str> =
+            rows.filter_map(|row| row.as_object()).flat_map(|row| row.keys()).map(String::as_str).collect();
         let Some((name, span)) = field else { return };
         if known.is_empty() || known.contains(name) || guarded {
             return;
         }
         let hint = nearest::hint(name, "fields of entities", known);
-        self.report.error(span, "unknown-entity-field", format!("no row of config/entities.yaml has `{name}`")).hint(hint);
+        self.report
+            .error(span, "unknown-entity-field", format!("no row of config/entities.yaml has `{name}`"))
+            .hint(hint);
     }
 
     fn check_var(&mut self, field: Option<(&str, Span)>, guarded: bool, scope: &Scope) {
@@ -137,10 +165,14 @@ impl Reader<'_> {
                 format!("there is no name `{name}` here"),
                 format!("if the text is meant, write `\"'{name}'\"`; known names: {}", known.join(", ")),
             ),
-            (None, Some(nearest)) => {
-                (format!("there is no name `{name}` here"), format!("did you mean `{nearest}`? known names: {}", known.join(", ")))
-            }
-            (None, None) => (format!("there is no name `{name}` here"), format!("known names: {}; a text stands in quotes: `'{name}'`", known.join(", "))),
+            (None, Some(nearest)) => (
+                format!("there is no name `{name}` here"),
+                format!("did you mean `{nearest}`? known names: {}", known.join(", ")),
+            ),
+            (None, None) => (
+                format!("there is no name `{name}` here"),
+                format!("known names: {}; a text stands in quotes: `'{name}'`", known.join(", ")),
+            ),
         };
         self.report.error(span, "unknown-name", message).hint(hint);
     }
@@ -199,6 +231,24 @@ fn absent(name: &str, scope: &Scope) -> (String, String) {
         _ => format!("before the first step, expressions see: {}", scope.roots().join(", ")),
     };
     (format!("`{name}` is not known here"), hint)
+}
+
+/// How far an expression goes when commas in its brackets and quotes belong to it; on one line.
+fn uncut(chars: &[char]) -> Option<usize> {
+    let (mut depth, mut quote) = (0usize, None);
+    for (at, c) in chars.iter().enumerate() {
+        match (quote, c) {
+            (_, '\n') => return None,
+            (Some(open), c) if *c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(*c),
+            (None, '(' | '[' | '{') => depth += 1,
+            (None, ')' | ']' | '}' | ',') if depth == 0 => return Some(at),
+            (None, ')' | ']' | '}') => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// From bytes of the expression to characters of the file.

@@ -49,6 +49,7 @@ fn is_flow(value: &str) -> bool {
 
 /// What YAML took away from an expression as a comment: the ` #...` behind it on its line.
 pub(crate) fn comment_after(source: &Source, span: Span) -> Option<String> {
-    let rest: String = source.chars()[span.end.min(source.chars().len())..].iter().take_while(|c| **c != '\n').collect();
+    let rest: String =
+        source.chars()[span.end.min(source.chars().len())..].iter().take_while(|c| **c != '\n').collect();
     rest.trim_start().starts_with('#').then(|| rest.trim_end().to_string())
 }

@@ -72,7 +72,9 @@ impl<'a> Reader<'a> {
         for (key, value) in node.entries() {
             let name = key.name.as_deref().unwrap_or_default();
             match shape.field(name) {
-                Some(field) => { let _ = found.insert(field.name, value); }
+                Some(field) => {
+                    let _ = found.insert(field.name, value);
+                }
                 None if syntax::is_renamed(name) => {}
                 None => self.unknown(key.span, name, "field", shape.fields.iter().map(|field| field.name)),
             }
@@ -120,7 +122,8 @@ impl<'a> Reader<'a> {
     /// A name: letters, digits, `-`, `_`.
     pub(crate) fn name(&mut self, node: &Node, what: &str, example: &str) -> Option<String> {
         let text = self.literal(node, what, example)?;
-        let good = !text.is_empty() && text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+        let good =
+            !text.is_empty() && text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
         if !good {
             let message = format!("{what} is made of at most 64 letters, digits, `-` and `_`");
             self.report.error(node.span, "bad-name", message).hint(format!("write for example `{example}`"));
@@ -189,7 +192,12 @@ impl<'a> Reader<'a> {
         let cases = self.world.cases;
         let known: BTreeSet<&str> = match kind.and_then(|kind| cases.kind(kind)) {
             Some(kind) => kind.next.keys().map(String::as_str).collect(),
-            None => cases.kinds().filter_map(|kind| cases.kind(kind)).flat_map(|kind| kind.next.keys()).map(String::as_str).collect(),
+            None => cases
+                .kinds()
+                .filter_map(|kind| cases.kind(kind))
+                .flat_map(|kind| kind.next.keys())
+                .map(String::as_str)
+                .collect(),
         };
         if !known.contains(text) {
             self.unknown(node.span, text, "state", known);
@@ -209,7 +217,8 @@ pub(crate) fn example(field: &Field) -> String {
 /// Whether a text reads a root of expressions.
 pub(crate) fn looks_computed(text: &str) -> bool {
     let roots = ["body.", "case.", "vars.", "entity.", "headers.", "headers["];
-    let begins = |at: usize| text[..at].chars().next_back().is_none_or(|c| !(c.is_alphanumeric() || "_./-".contains(c)));
+    let begins =
+        |at: usize| text[..at].chars().next_back().is_none_or(|c| !(c.is_alphanumeric() || "_./-".contains(c)));
     roots.iter().any(|root| text.match_indices(root).any(|(at, _)| begins(at) && follows(&text[at + root.len()..])))
 }
 

@@ -8,6 +8,8 @@ use crate::syntax::{Source, Span};
 pub(crate) struct Report<'s> {
     pub(crate) source: &'s Source,
     pub(crate) problems: Vec<Problem>,
+    /// Ranges whose one problem has been said: what else is found inside follows from it.
+    pub(crate) settled: Vec<Span>,
 }
 
 /// Most problems of one file that are kept: a file that is wrong everywhere needs no more.
@@ -22,11 +24,6 @@ impl Said<'_> {
         self
     }
 
-    pub(crate) fn label(self, label: impl Into<String>) -> Self {
-        self.0.label = label.into();
-        self
-    }
-
     pub(crate) fn warning(self) -> Self {
         self.0.severity = Severity::Warning;
         self
@@ -35,7 +32,7 @@ impl Said<'_> {
 
 impl<'s> Report<'s> {
     pub(crate) fn new(source: &'s Source) -> Self {
-        Self { source, problems: Vec::new() }
+        Self { source, problems: Vec::new(), settled: Vec::new() }
     }
 
     pub(crate) fn error(&mut self, span: Span, code: &str, message: impl Into<String>) -> Said<'_> {
@@ -48,6 +45,10 @@ impl<'s> Report<'s> {
     }
 
     pub(crate) fn sorted(mut self) -> Vec<Problem> {
+        let place = |problem: &Problem| self.source.line_start(problem.line) + problem.column - 1;
+        let follows =
+            |problem: &Problem| self.settled.iter().any(|span| (span.start + 1..=span.end).contains(&place(problem)));
+        self.problems.retain(|problem| !follows(problem));
         self.problems.sort_by(|a, b| a.key().cmp(&b.key()));
         self.problems.dedup();
         self.problems

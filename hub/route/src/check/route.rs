@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use hub_core::Span as Length;
+use hub_core::plugin::Opens;
+use hub_core::{Source, Span as Length};
 
 use super::config::by_kind;
 use super::reader::{Fields, Reader};
@@ -12,6 +13,9 @@ use crate::language;
 use crate::nearest;
 use crate::plan::{CasePlan, FailurePlan, IdempotentPlan};
 use crate::syntax::{Data, Node, Span};
+
+/// A source's kind and what opens it.
+type OpenedBy = (&'static str, Box<dyn Opens<Box<dyn Source>>>);
 
 /// What the file says, as far as it could be read.
 pub(crate) struct Read {
@@ -29,14 +33,16 @@ impl Reader<'_> {
         let Some(fields) = self.fields(root, top, &language::ROUTE) else {
             return Read { draft: None, name: None, claim: None };
         };
-        let name = fields.get("route").and_then(|node| Some((self.name(node, "a route's name", "mandati-siope")?, node.span)));
-        let claim = fields.get("from").and_then(|from| claim(from));
+        let name =
+            fields.get("route").and_then(|node| Some((self.name(node, "a route's name", "mandati-siope")?, node.span)));
+        let claim = fields.get("from").and_then(claim);
         let draft = self.draft(&fields, name.as_ref().map(|(name, _)| name.clone()));
         Read { draft, name, claim }
     }
 
     fn draft(&mut self, fields: &Fields<'_>, name: Option<String>) -> Option<Draft> {
-        let description = fields.get("description").and_then(|node| self.text(node, "what it is for")).unwrap_or_default();
+        let description =
+            fields.get("description").and_then(|node| self.text(node, "what it is for")).unwrap_or_default();
         let description = description.to_string();
         let mut scope = Scope::new();
         let source = fields.get("from").and_then(|from| self.source(from, &scope));
@@ -60,7 +66,7 @@ impl Reader<'_> {
         })
     }
 
-    fn source(&mut self, from: &Node, scope: &Scope) -> Option<(&'static str, Box<dyn hub_core::plugin::Opens<Box<dyn hub_core::Source>>>)> {
+    fn source(&mut self, from: &Node, scope: &Scope) -> Option<OpenedBy> {
         let known = by_kind(self.world.registry.sources());
         let example = "{ http: { path: /ingest/mandati } }";
         let Data::Map(entries) = &from.data else {
@@ -162,17 +168,23 @@ impl Reader<'_> {
         let good = first && text.len() <= 64 && letters.all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !good {
             let message = format!("`{text}` cannot be read by expressions");
-            self.report.error(node.span, "bad-name", message).hint("use letters, digits and `_`, beginning with a letter");
+            self.report
+                .error(node.span, "bad-name", message)
+                .hint("use letters, digits and `_`, beginning with a letter");
             return None;
         }
         if language::RESERVED.contains(&text) {
             let message = format!("`{text}` has a meaning already");
-            self.report.error(node.span, "reserved-name", message).hint(format!("choose another name, for example `{text}_1`"));
+            self.report
+                .error(node.span, "reserved-name", message)
+                .hint(format!("choose another name, for example `{text}_1`"));
             return None;
         }
         if let Some(line) = scope.bound.get(text) {
             let message = format!("`{text}` is bound at line {line} already");
-            self.report.error(node.span, "duplicate-name", message).hint("choose another name: a binding never changes");
+            self.report
+                .error(node.span, "duplicate-name", message)
+                .hint("choose another name: a binding never changes");
             return None;
         }
         Some(text.to_string())

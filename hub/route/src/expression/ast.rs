@@ -149,11 +149,9 @@ impl Node {
     pub(crate) fn children<'a>(&'a self, visit: &mut dyn FnMut(&'a Node)) {
         match &self.expr {
             Expr::Null | Expr::Bool(_) | Expr::Number(_) | Expr::Text(_) | Expr::Name(_) => {}
-            Expr::Field { of: one, .. }
-            | Expr::Not(one)
-            | Expr::Negate(one)
-            | Expr::Has(one)
-            | Expr::Every(one) => visit(one),
+            Expr::Field { of: one, .. } | Expr::Not(one) | Expr::Negate(one) | Expr::Has(one) | Expr::Every(one) => {
+                visit(one)
+            }
             Expr::Index { of: a, index: b, .. }
             | Expr::And(a, b)
             | Expr::Or(a, b)

@@ -1,8 +1,10 @@
 //! Tokens to tree: the grammar of CEL, by precedence, with limits.
 
 use super::ast::{EachKind, Expr, Node, Operator, Range};
+use super::exact;
 use super::functions;
 use super::lexer::{Token, tokens};
+use super::loops::check_loops;
 
 /// Longest expression, in bytes.
 pub(crate) const TEXT_BYTES_MAX: usize = 4096;
@@ -10,9 +12,6 @@ pub(crate) const TEXT_BYTES_MAX: usize = 4096;
 const DEPTH_MAX: usize = 100;
 /// Deepest nesting of brackets and unary operators while reading.
 const NESTING_MAX: usize = 40;
-/// Deepest nesting of `map`, `filter`, `all`, `exists`: work grows with this power of the message's size.
-const LOOPS_MAX: usize = 2;
-
 /// A mistake in an expression's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mistake {
@@ -23,12 +22,7 @@ pub(crate) struct Mistake {
 }
 
 impl Mistake {
-    pub(crate) fn new(
-        code: &'static str,
-        range: Range,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn new(code: &'static str, range: Range, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { code, range, message: message.into(), hint: Some(hint.into()) }
     }
 
@@ -50,24 +44,6 @@ pub(crate) fn parse(text: &str) -> Result<Node, Mistake> {
         Token::End => check_loops(&node, 0).map(|()| node),
         _ => Err(parser.unexpected("the end of the expression")),
     }
-}
-
-fn check_loops(node: &Node, loops: usize) -> Result<(), Mistake> {
-    let inside = loops + usize::from(matches!(node.expr, Expr::Each { .. }));
-    if inside > LOOPS_MAX {
-        let message = format!("more than {LOOPS_MAX} of map, filter, all and exists are nested");
-        return Err(Mistake::new("expression-loops", node.focus, message, "compute the inner list with `set` first"));
-    }
-    let mut result = Ok(());
-    if let Expr::Each { list, body, .. } = &node.expr {
-        return check_loops(list, loops).and_then(|()| check_loops(body, inside));
-    }
-    node.children(&mut |child| {
-        if result.is_ok() {
-            result = check_loops(child, loops);
-        }
-    });
-    result
 }
 
 struct Parser<'a> {
@@ -129,10 +105,7 @@ impl Parser<'_> {
                 format!("`{}` cannot stand here", &self.text[range.start..range.end]),
                 format!("expected {wanted}; an operator such as `+` or `==` may be missing before it"),
             ),
-            _ => (
-                format!("`{}` cannot stand here", &self.text[range.start..range.end]),
-                format!("expected {wanted}"),
-            ),
+            _ => (format!("`{}` cannot stand here", &self.text[range.start..range.end]), format!("expected {wanted}")),
         };
         Mistake::syntax(self.visible(range), found, hint)
     }
@@ -233,7 +206,7 @@ impl Parser<'_> {
             let of = self.nested(Self::unary)?;
             let range = sign.to(of.range);
             let expr = match of.expr {
-                Expr::Number(n) => Expr::Number(-n),
+                Expr::Number(n) => Expr::Number(exact::unsigned_zero(-n)),
                 _ => Expr::Negate(Box::new(of)),
             };
             return self.node(range, sign, expr);
@@ -326,7 +299,12 @@ impl Parser<'_> {
         let usage = |p: &Self| {
             let name = &p.text[at.start..at.end];
             let message = format!("`{name}` takes a name and an expression");
-            Mistake::new("expression-arguments", at, message, format!("write for example `body.righe.{name}(r, r.importo)`"))
+            Mistake::new(
+                "expression-arguments",
+                at,
+                message,
+                format!("write for example `body.righe.{name}(r, r.importo)`"),
+            )
         };
         let body = args.pop().ok_or_else(|| usage(self))?;
         match (args.pop().map(|node| node.expr), args.is_empty()) {

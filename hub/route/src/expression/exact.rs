@@ -2,6 +2,14 @@
 
 use rust_decimal::Decimal;
 
+/// Zero has no sign: `-0` is nothing that money knows.
+pub(crate) fn unsigned_zero(mut value: Decimal) -> Decimal {
+    if value.is_zero() {
+        value.set_sign_positive(true);
+    }
+    value
+}
+
 /// Digits that a decimal can hold.
 const SCALE_MAX: u32 = 28;
 
@@ -31,14 +39,15 @@ pub(crate) fn multiply(a: Decimal, b: Decimal) -> Option<Decimal> {
     multiplied(a, b).or_else(|| multiplied(a.normalize(), b.normalize()))
 }
 
-/// The quotient: exact where it has at most 28 digits, else its first 28 digits. `None` for a zero divisor.
+/// The quotient without trailing zeros: exact where it has at most 28 digits, else rounded to them. `None` for a zero
+/// divisor.
 pub(crate) fn divide(a: Decimal, b: Decimal) -> Option<Decimal> {
-    a.checked_div(b)
+    a.checked_div(b).map(|quotient| unsigned_zero(quotient.normalize()))
 }
 
 /// The remainder, with the dividend's sign. `None` for a zero divisor.
 pub(crate) fn remainder(a: Decimal, b: Decimal) -> Option<Decimal> {
-    a.checked_rem(b)
+    a.checked_rem(b).map(unsigned_zero)
 }
 
 #[cfg(test)]
@@ -71,5 +80,6 @@ mod tests {
         assert_eq!(multiply(long, Decimal::new(11, 1)), None);
         assert_eq!(multiply("0.10".parse().unwrap(), "3".parse().unwrap()).unwrap().to_string(), "0.30");
         assert_eq!(divide(Decimal::ONE, Decimal::ZERO), None);
+        assert_eq!(remainder("-4".parse().unwrap(), "2".parse().unwrap()).unwrap().to_string(), "0");
     }
 }

@@ -36,14 +36,16 @@ pub(crate) struct Args<'v, 'a> {
     pub(crate) function: &'static Function,
     pub(crate) values: &'v [Val<'a>],
     pub(crate) nodes: &'v [Node],
-
 }
 
 impl<'a> Args<'_, 'a> {
     fn unfit(&self, index: usize, wanted: &str) -> Fault {
         let path = self.nodes.get(index).map_or_else(|| "the value".into(), Node::path);
         let found = self.values.get(index).map_or("missing", Val::kind);
-        Fault::new(format!("`{}` needs {wanted}, but `{path}` is {found}; use it as `{}`", self.function.name, self.function.usage))
+        Fault::new(format!(
+            "`{}` needs {wanted}, but `{path}` is {found}; use it as `{}`",
+            self.function.name, self.function.usage
+        ))
     }
 
     fn has(&self, index: usize) -> bool {
@@ -67,7 +69,10 @@ impl<'a> Args<'_, 'a> {
 
     fn count(&self, index: usize) -> Result<usize, Fault> {
         let n = self.number(index)?;
-        usize::try_from(n).ok().filter(|count| Decimal::from(*count) == n).ok_or_else(|| self.unfit(index, "a whole number from 0"))
+        usize::try_from(n)
+            .ok()
+            .filter(|count| Decimal::from(*count) == n)
+            .ok_or_else(|| self.unfit(index, "a whole number from 0"))
     }
 
     fn items(&self, index: usize) -> Result<Vec<Val<'a>>, Fault> {
@@ -97,7 +102,13 @@ pub(crate) static ALL: &[Function] = &[
     function("duration", (1, 1), "duration('4h')", "a duration: ms, s, m, h, d, w, y", time::duration),
     function("endsWith", (2, 2), "text.endsWith(part)", "whether the text ends with the part", text::ends_with),
     function("first", (1, 1), "first(list)", "the first item; an error if there is none", list::first),
-    function("format", (2, 2), "format(x, '%d/%m/%Y')", "a date or instant (in Italy) as text, in strftime's letters", time::format),
+    function(
+        "format",
+        (2, 2),
+        "format(x, '%d/%m/%Y')",
+        "a date or instant (in Italy) as text, in strftime's letters",
+        time::format,
+    ),
     function("hasValue", (1, 1), "body.?x.hasValue()", "whether an optional value is there", list::has_value),
     function("int", (1, 1), "int(x)", "the whole part of a number, or of the number in a text", number::int),
     function("join", (1, 2), "list.join(', ')", "the texts of a list as one", text::join),
@@ -111,13 +122,25 @@ pub(crate) static ALL: &[Function] = &[
     function("orValue", (2, 2), "body.?x.orValue('')", "the optional value, or another one", list::or_value),
     function("padLeft", (3, 3), "text.padLeft(7, '0')", "the text, filled on its left up to a length", text::pad_left),
     function("replace", (3, 3), "text.replace(part, other)", "the text with each part replaced", text::replace),
-    function("round", (2, 2), "round(x, 2)", "the number with so many decimals; halves go away from zero", number::round),
+    function(
+        "round",
+        (2, 2),
+        "round(x, 2)",
+        "the number with so many decimals; halves go away from zero",
+        number::round,
+    ),
     function("sha256", (1, 1), "sha256(text)", "the SHA-256 of the text, hexadecimal", text::sha256),
     function("size", (1, 1), "size(x)", "how many items, fields or characters", list::size),
     function("split", (2, 2), "text.split(',')", "the parts of the text as a list", text::split),
     function("startsWith", (2, 2), "text.startsWith(part)", "whether the text begins with the part", text::starts_with),
     function("string", (1, 1), "string(x)", "the value as text; numbers keep their digits: 12.50", text::string),
-    function("substring", (2, 3), "text.substring(from, to)", "the characters from one place up to another", text::substring),
+    function(
+        "substring",
+        (2, 3),
+        "text.substring(from, to)",
+        "the characters from one place up to another",
+        text::substring,
+    ),
     function("sum", (1, 1), "sum(list)", "the exact sum of a list of numbers; 0 for none", number::sum),
     function("timestamp", (1, 1), "timestamp(text)", "the instant in a text `2026-03-01T10:00:00Z`", time::timestamp),
     function("trim", (1, 1), "text.trim()", "the text without spaces around it", text::trim),
@@ -156,7 +179,12 @@ pub(crate) fn find(name: &str, at: Range) -> Result<&'static Function, Mistake> 
     }
     let code = "unknown-function";
     if let Some((_, usage)) = FORMS.iter().find(|(form, _)| *form == name) {
-        return Err(Mistake::new("expression-arguments", at, format!("`{name}` is called otherwise"), format!("write for example `{usage}`")));
+        return Err(Mistake::new(
+            "expression-arguments",
+            at,
+            format!("`{name}` is called otherwise"),
+            format!("write for example `{usage}`"),
+        ));
     }
     let names = || ALL.iter().map(|f| f.name).chain(FORMS.iter().map(|(form, _)| *form));
     let nearest = OTHERS.iter().find(|(other, _)| *other == name).map(|(_, ours)| *ours);
@@ -179,7 +207,9 @@ pub(crate) fn check(function: &'static Function, args: &[Node], at: Range) -> Re
         Some(Node { expr: Expr::Text(text), range, .. }) => Some((text.as_str(), *range)),
         _ => None,
     };
-    let mistake = |range, message: String| Err(Mistake::new("expression-literal", range, message, format!("write for example `{}`", function.usage)));
+    let mistake = |range, message: String| {
+        Err(Mistake::new("expression-literal", range, message, format!("write for example `{}`", function.usage)))
+    };
     match (function.name, literal) {
         ("matches", None) => mistake(at, "the pattern of `matches` must be written as a text, not computed".into()),
         ("matches", Some((pattern, range))) => text::check_pattern(pattern).or_else(|e| mistake(range, e)),

@@ -63,7 +63,8 @@ impl Element {
             [one] => Ok(Some(Val::of_element(one))),
             many => {
                 let path = path();
-                let detail = format!("`{path}.{name}` is there {} times; read the list with `all({path}.{name})`", many.len());
+                let detail =
+                    format!("`{path}.{name}` is there {} times; read the list with `all({path}.{name})`", many.len());
                 Err(Fault::new(detail))
             }
         }
@@ -118,12 +119,8 @@ impl Builder {
                 self.end()
             }
             Event::End(_) => self.end(),
-            Event::Text(text) => {
-                self.text(&text.xml10_content())
-            }
-            Event::CData(data) => {
-                self.text(&data.xml10_content())
-            }
+            Event::Text(text) => self.text(&text.xml10_content()),
+            Event::CData(data) => self.text(&data.xml10_content()),
             Event::GeneralRef(reference) => self.reference(reference),
             Event::DocType(_) => Err("a DOCTYPE is not allowed".into()),
             _ => Ok(()),
@@ -142,7 +139,8 @@ impl Builder {
             if key.as_ref() == "xmlns" || key.as_ref().starts_with("xmlns:") {
                 continue;
             }
-            let value = attribute.normalized_value(quick_xml::XmlVersion::Explicit1_0).map_err(|e| format!("not XML: {e}"))?;
+            let value =
+                attribute.normalized_value(quick_xml::XmlVersion::Explicit1_0).map_err(|e| format!("not XML: {e}"))?;
             element.attributes.push((local(key.local_name().as_ref()), value.into_owned()));
         }
         self.open.push(element);

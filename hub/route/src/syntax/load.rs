@@ -18,7 +18,7 @@ const PRIVATE: u32 = 0xe000;
 
 /// Reads a file of one document. Problems: keys that stand twice, or the one that stopped the reading.
 pub(crate) fn parse(source: &Source) -> Result<(Node, Vec<Problem>), Vec<Problem>> {
-    bounded(source).map_err(|problem| vec![problem])?;
+    bounded(source).map_err(|problem| vec![*problem])?;
     let mut text = source.text.clone();
     let mut problems = Vec::new();
     loop {
@@ -59,7 +59,11 @@ fn duplicate(source: &Source, at: usize) -> Problem {
     problem
 }
 
-fn only(source: &Source, documents: Vec<MarkedYaml<'_>>, problems: Vec<Problem>) -> Result<(Node, Vec<Problem>), Vec<Problem>> {
+fn only(
+    source: &Source,
+    documents: Vec<MarkedYaml<'_>>,
+    problems: Vec<Problem>,
+) -> Result<(Node, Vec<Problem>), Vec<Problem>> {
     let fail = |problem: Problem, mut problems: Vec<Problem>| {
         problems.push(problem);
         Err(problems)
@@ -75,15 +79,15 @@ fn only(source: &Source, documents: Vec<MarkedYaml<'_>>, problems: Vec<Problem>)
     }
     match convert(source, document, 0, &mut 0) {
         Ok(node) => Ok((node, problems)),
-        Err(problem) => fail(problem, problems),
+        Err(problem) => fail(*problem, problems),
     }
 }
 
 /// Looks at size, nesting and anchors before the parser does: it bounds neither its recursion nor aliases in keys.
-fn bounded(source: &Source) -> Result<(), Problem> {
+fn bounded(source: &Source) -> Result<(), Box<Problem>> {
     if source.text.len() > FILE_BYTES_MAX {
         let message = format!("the file has {} bytes, at most {FILE_BYTES_MAX} are allowed", source.text.len());
-        return Err(source.error(Span { start: 0, end: 1 }, "too-large", message));
+        return Err(Box::new(source.error(Span { start: 0, end: 1 }, "too-large", message)));
     }
     let (mut depth, mut at) = (0usize, 0usize);
     for line in source.text.split('\n') {
@@ -114,7 +118,7 @@ fn line_depth(line: &str, mut depth: usize) -> Option<usize> {
 }
 
 /// A file with anchors may not have keys that are lists or mappings: the loader does not count aliases in them.
-fn anchors(source: &Source) -> Result<(), Problem> {
+fn anchors(source: &Source) -> Result<(), Box<Problem>> {
     let chars = source.chars();
     let opens = |c: char| c.is_whitespace() || matches!(c, '[' | '{' | ',' | ':' | '-');
     let anchor = chars.windows(3).position(|w| opens(w[0]) && w[1] == '&' && w[2].is_alphanumeric());
@@ -125,15 +129,15 @@ fn anchors(source: &Source) -> Result<(), Problem> {
             let span = Span { start: at + 1, end: at + 3 };
             let mut problem = source.error(span, "yaml-anchor", "an anchor in a file whose keys are not plain words");
             problem.hint = Some("write the value out where it is used".into());
-            return Err(problem);
+            return Err(Box::new(problem));
         }
         previous = *c;
     }
     Ok(())
 }
 
-fn too_deep(source: &Source, span: Span) -> Problem {
-    source.error(span, "too-deep", format!("nested deeper than {DEPTH_MAX} levels"))
+fn too_deep(source: &Source, span: Span) -> Box<Problem> {
+    Box::new(source.error(span, "too-deep", format!("nested deeper than {DEPTH_MAX} levels")))
 }
 
 fn syntax_problem(source: &Source, error: &saphyr::ScanError) -> Problem {
@@ -141,7 +145,18 @@ fn syntax_problem(source: &Source, error: &saphyr::ScanError) -> Problem {
     while at > 0 && source.chars().get(at).is_none_or(|c| *c == '\n') {
         at -= 1;
     }
-    let mut problem = source.error(Span { start: at, end: at + 1 }, "yaml-syntax", format!("not YAML: {}", error.info()));
+    let mut span = Span { start: at, end: at + 1 };
+    let misplaced = error.info() == "mapping values are not allowed in this context";
+    if misplaced {
+        let key = |c: &&char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+        let length = source.chars()[..at].iter().rev().take_while(key).count();
+        span = Span { start: at - length, end: if length > 0 { at } else { at + 1 } };
+    }
+    let mut problem = source.error(span, "yaml-syntax", format!("not YAML: {}", error.info()));
+    if misplaced {
+        let hint = "indent it as far as the keys beside it; a value that holds `: ` needs quotes";
+        problem.hint = Some(hint.into());
+    }
     if let Some((span, hint)) = crate::check::quoting::unquoted(source, problem.line) {
         let message = "YAML reads this otherwise: an expression with these signs needs quotes";
         problem = source.error(span, "expression-quote", message);
@@ -154,14 +169,18 @@ fn span_of(node: &MarkedYaml<'_>) -> Span {
     Span { start: node.span.start.index(), end: node.span.end.index() }
 }
 
-fn convert(source: &Source, raw: MarkedYaml<'_>, depth: usize, nodes: &mut usize) -> Result<Node, Problem> {
+fn convert(source: &Source, raw: MarkedYaml<'_>, depth: usize, nodes: &mut usize) -> Result<Node, Box<Problem>> {
     *nodes += 1;
     let span = span_of(&raw);
     if depth > DEPTH_MAX {
         return Err(too_deep(source, span));
     }
     if *nodes > NODES_MAX {
-        return Err(source.error(span, "too-large", format!("more than {NODES_MAX} nodes, aliases expanded")));
+        return Err(Box::new(source.error(
+            span,
+            "too-large",
+            format!("more than {NODES_MAX} nodes, aliases expanded"),
+        )));
     }
     let data = match raw.data {
         YamlData::Value(scalar) => scalar_data(source, span, scalar),
@@ -169,8 +188,9 @@ fn convert(source: &Source, raw: MarkedYaml<'_>, depth: usize, nodes: &mut usize
             Data::List(items.into_iter().map(|item| convert(source, item, depth + 1, nodes)).collect::<Result<_, _>>()?)
         }
         YamlData::Mapping(entries) => {
-            let entry = |(key, node): (MarkedYaml<'_>, _)| Ok((key_of(source, key), convert(source, node, depth + 1, nodes)?));
-            Data::Map(entries.into_iter().map(entry).collect::<Result<_, Problem>>()?)
+            let entry =
+                |(key, node): (MarkedYaml<'_>, _)| Ok((key_of(source, key), convert(source, node, depth + 1, nodes)?));
+            Data::Map(entries.into_iter().map(entry).collect::<Result<_, Box<Problem>>>()?)
         }
         _ => Data::Tag,
     };

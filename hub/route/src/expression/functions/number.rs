@@ -26,7 +26,7 @@ pub(super) fn decimal<'a>(args: &Args<'_, 'a>) -> Result<Val<'a>, Fault> {
 
 pub(super) fn int<'a>(args: &Args<'_, 'a>) -> Result<Val<'a>, Fault> {
     match decimal(args)? {
-        Val::Number(n) => Ok(Val::Number(n.trunc())),
+        Val::Number(n) => Ok(Val::Number(exact::unsigned_zero(n.trunc()))),
         other => Ok(other),
     }
 }
@@ -40,7 +40,7 @@ pub(super) fn round<'a>(args: &Args<'_, 'a>) -> Result<Val<'a>, Fault> {
     let places = u32::try_from(places).ok().filter(|p| *p <= 28).ok_or_else(|| args.unfit(1, "0 to 28"))?;
     let mut rounded = n.round_dp_with_strategy(places, RoundingStrategy::MidpointAwayFromZero);
     rounded.rescale(places);
-    Ok(Val::Number(rounded))
+    Ok(Val::Number(exact::unsigned_zero(rounded)))
 }
 
 pub(super) fn sum<'a>(args: &Args<'_, 'a>) -> Result<Val<'a>, Fault> {

@@ -76,7 +76,10 @@ pub(super) fn join<'a>(args: &Args<'_, 'a>) -> Result<Val<'a>, Fault> {
     for (index, item) in args.items(0)?.iter().enumerate() {
         out.push_str(if index > 0 { separator } else { "" });
         let hint = "convert each, for example `list.map(x, string(x)).join(',')`";
-        out.push_str(item.as_text().ok_or_else(|| Fault::new(format!("`join` needs texts, one item is {}; {hint}", item.kind())))?);
+        out.push_str(
+            item.as_text()
+                .ok_or_else(|| Fault::new(format!("`join` needs texts, one item is {}; {hint}", item.kind())))?,
+        );
         limit(out.len())?;
     }
     Ok(Val::text(out))

@@ -1,0 +1,10 @@
+//! The admin API over a real socket, on a real ledger, with a hub that says what the test wants.
+
+#![allow(clippy::unwrap_used)] // helpers of tests may
+
+mod auth;
+mod decide;
+mod description;
+mod read;
+mod serve;
+mod world;
