@@ -297,10 +297,16 @@ impl Source for Fed {
             inner.settle_errors -= 1;
             return Err(SourceError::unavailable("the folder went away"));
         }
-        if !verdicts.iter().any(|verdict| matches!(verdict, Verdict::Busy { .. })) {
+        let busy = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Busy { .. }));
+        if !busy {
             let _ = inner.waiting.get_mut(&self.name).and_then(VecDeque::pop_front);
         }
         inner.verdicts.push(verdicts);
+        drop(inner);
+        if busy {
+            // The sender waits before it comes again.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         Ok(())
     }
 }
