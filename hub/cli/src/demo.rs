@@ -80,27 +80,38 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-/// Offers all orders through both doors; cancellations go last, when what they cancel has been accepted.
+/// Offers all orders through both doors; a cancellation follows as soon as what it cancels has been accepted.
 async fn offer(
     sender: &Sender,
     world: &World,
     offers: Vec<Offer>,
     say: &impl Fn(String),
 ) -> anyhow::Result<Vec<(Offer, Answer)>> {
-    let (later, first): (Vec<_>, Vec<_>) = offers.into_iter().partition(Offer::is_cancellation);
+    let (cancellations, orders): (Vec<_>, Vec<_>) = offers.into_iter().partition(Offer::is_cancellation);
+    let cancelled = |offer: &Offer| cancellations.iter().find(|c| offer.order.as_ref() == Some(&c.cancels()));
+    let by_folder = |(index, offer): &(usize, Offer)| offer.fits_folder() && cancelled(offer).is_none() && index % 8 == 3;
+    let (files, requests): (Vec<_>, Vec<_>) = orders.into_iter().enumerate().partition(by_folder);
+    for (_, offer) in &files {
+        sender.drop_file(offer).await?;
+    }
     let mut offered = Vec::new();
-    for (index, offer) in first.into_iter().enumerate() {
-        let by_folder = offer.fits_folder() && index % 8 == 3;
-        let answer = if by_folder { sender.drop_file(&offer).await? } else { sender.post(&offer).await? };
+    for (_, offer) in requests {
+        let answer = sender.post(&offer).await?;
+        let cancellation = cancelled(&offer).cloned();
+        offered.push((offer, answer));
+        if let Some(cancellation) = cancellation {
+            world.wait_until_accepted(&cancellation.cancels(), WITHIN).await?;
+            let answer = sender.post(&cancellation).await?;
+            offered.push((cancellation, answer));
+        }
+    }
+    for (_, offer) in files {
+        let answer = sender.swallowed(&offer).await?;
         offered.push((offer, answer));
     }
+    offered.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
     let taken = offered.iter().filter(|(_, answer)| answer.is_taken()).count();
     say(format!("{} orders offered, {taken} taken, the others refused with their reasons", offered.len()));
-    for offer in later {
-        world.wait_until_accepted(&offer.cancels(), WITHIN).await?;
-        let answer = sender.post(&offer).await?;
-        offered.push((offer, answer));
-    }
     Ok(offered)
 }
 

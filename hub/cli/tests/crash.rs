@@ -104,6 +104,7 @@ async fn thirty_kills_lose_nothing_and_send_nothing_twice() {
     let dir = tempfile::tempdir().expect("folder");
     let settings = WorldSettings {
         pace: Duration::from_millis(100),
+        outcomes: Duration::from_millis(100),
         seed,
         patience: Duration::from_secs(4),
         ..WorldSettings::default()

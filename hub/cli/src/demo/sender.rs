@@ -102,16 +102,23 @@ impl Sender {
         })
     }
 
-    /// Puts a file into the drop folder, atomically, and waits until the hub has taken it away.
+    /// Puts a file into the drop folder, atomically.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn drop_file(&self, offer: &Offer) -> anyhow::Result<()> {
+        let (part, whole) = (self.folder.join(format!(".{}.part", offer.name)), self.folder.join(&offer.name));
+        tokio::fs::write(&part, &offer.bytes).await?;
+        Ok(tokio::fs::rename(&part, &whole).await?)
+    }
+
+    /// Waits until the hub has taken a file away.
     ///
     /// # Errors
     /// When the file stays.
-    pub async fn drop_file(&self, offer: &Offer) -> anyhow::Result<Answer> {
-        let (part, whole) = (self.folder.join(format!(".{}.part", offer.name)), self.folder.join(&offer.name));
-        tokio::fs::write(&part, &offer.bytes).await?;
-        tokio::fs::rename(&part, &whole).await?;
-        let begun = Instant::now();
-        while tokio::fs::try_exists(&whole).await? {
+    pub async fn swallowed(&self, offer: &Offer) -> anyhow::Result<Answer> {
+        let (file, begun) = (self.folder.join(&offer.name), Instant::now());
+        while tokio::fs::try_exists(&file).await? {
             if begun.elapsed() > FOLDER_WITHIN {
                 bail!("{} still lies in the drop folder", offer.name);
             }

@@ -19,8 +19,10 @@ pub(super) const SENDER: &str = "contabilita";
 /// How the world behaves.
 #[derive(Clone, Debug)]
 pub struct WorldSettings {
-    /// Time from upload to ACK, from ACK to bank answer, from there to each outcome.
+    /// Time from upload to ACK, and from there to the bank's answer.
     pub pace: Duration,
+    /// Time from the bank's answer to each outcome of an order.
+    pub outcomes: Duration,
     /// Seed of the simulator's chances.
     pub seed: u64,
     /// Where the simulator remembers; `None`: in memory.
@@ -31,7 +33,13 @@ pub struct WorldSettings {
 
 impl Default for WorldSettings {
     fn default() -> Self {
-        Self { pace: Duration::from_millis(300), seed: 1, remember: false, patience: Duration::from_secs(10) }
+        Self {
+            pace: Duration::from_millis(300),
+            outcomes: Duration::from_secs(2),
+            seed: 1,
+            remember: false,
+            patience: Duration::from_secs(10),
+        }
     }
 }
 
@@ -73,7 +81,7 @@ impl World {
             state_dir: settings.remember.then(|| dir.join("siope-state")),
             ack_after: settings.pace,
             esito_flusso_after: settings.pace,
-            esiti_after: settings.pace,
+            esiti_after: settings.outcomes,
             seed: settings.seed,
             ..siope_settings(&dir.join("tls"), &a2a, loopback(), loopback())?
         };
@@ -220,6 +228,8 @@ fn hub_yaml(dir: &Path, siope: SocketAddr, a2a: &str, team: &Team, patience: Dur
             "client_cert": pem(&format!("{a2a}.pem")),
             "client_key": pem(&format!("{a2a}.key")),
             "every": "500ms",
+            "timeout": "5s",
+            "resolve_every": "500ms",
             "settles_after": "2s",
             "patience": format!("{}ms", patience.as_millis()),
         } },

@@ -202,6 +202,19 @@ impl Outside {
         drop(self.released.subscribe().wait_for(|released| *released > 0).await);
     }
 
+    fn settle(&self, source: &str, verdicts: Vec<Verdict>, busy: bool) -> Result<(), SourceError> {
+        let mut inner = self.inner();
+        if inner.settle_errors > 0 {
+            inner.settle_errors -= 1;
+            return Err(SourceError::unavailable("the folder went away"));
+        }
+        if !busy {
+            let _ = inner.waiting.get_mut(source).and_then(VecDeque::pop_front);
+        }
+        inner.verdicts.push(verdicts);
+        Ok(())
+    }
+
     fn act(&self, key: &str, number: u32) -> Act {
         let mut inner = self.inner();
         if let Some(act) = inner.acts.pop_front() {
@@ -292,17 +305,8 @@ impl Source for Fed {
 
     async fn settle(&mut self, verdicts: Vec<Verdict>) -> Result<(), SourceError> {
         let outside = self.link.get().await;
-        let mut inner = outside.inner();
-        if inner.settle_errors > 0 {
-            inner.settle_errors -= 1;
-            return Err(SourceError::unavailable("the folder went away"));
-        }
         let busy = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Busy { .. }));
-        if !busy {
-            let _ = inner.waiting.get_mut(&self.name).and_then(VecDeque::pop_front);
-        }
-        inner.verdicts.push(verdicts);
-        drop(inner);
+        outside.settle(&self.name, verdicts, busy)?;
         if busy {
             // The sender waits before it comes again.
             tokio::time::sleep(Duration::from_millis(5)).await;
