@@ -29,6 +29,9 @@ use crate::routes::Route;
 /// Longest key, lane or case id, in bytes.
 const KEY_MAX: usize = 512;
 
+/// Largest headers, names and values together, in bytes.
+const HEADERS_MAX: usize = 64 * 1024;
+
 /// Serialises the check of keys with the commit that writes them. Judging is done before, outside of it.
 #[derive(Default)]
 pub(crate) struct Admission(Mutex<()>);
@@ -127,6 +130,11 @@ async fn judge(shared: &Shared, route: &Route, incoming: Incoming, now: Timestam
 fn bounded(incoming: &Incoming, bytes_max: usize) -> Result<(), Problem> {
     if let Some(problem) = incoming.headers.get("file-problem") {
         return Err(Problem::at("file", "", problem.clone()));
+    }
+    let headers: usize = incoming.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if headers > HEADERS_MAX {
+        let detail = format!("headers have {headers} bytes, at most {HEADERS_MAX} are allowed");
+        return Err(Problem::at("admission.headers", "", detail));
     }
     let body = &incoming.body;
     if body.media == Media::Json {

@@ -81,6 +81,10 @@ pub(crate) fn bounded(mut event: Event) -> Event {
     match &mut event.what {
         What::Logged { text } => cut(text),
         What::Dropped { reason } => cut(reason),
+        What::Received { source, sender, .. } => {
+            cut(source);
+            cut(sender);
+        }
         What::TaskDecided { comment, .. } => cut(comment),
         What::TaskOpened(task) => cut(&mut task.title),
         What::Archived(document) => cut(&mut document.name),

@@ -207,7 +207,7 @@ impl World {
 
     /// Feeds an answer for a key.
     pub(crate) async fn answer(&self, key: &str, text: &str) {
-        let id = format!("a-{key}-{text}");
+        let id = format!("a-{key}-{}", text.get(..20).unwrap_or(text));
         let verdicts = self.feed("esiti", vec![Feed::new(&id, json!({ "chiave": key, "testo": text }))]).await;
         assert!(matches!(verdicts[..], [Verdict::Stored { .. }]), "{verdicts:?}");
     }
@@ -276,8 +276,22 @@ impl World {
         self.see(&format!("order {n} to finish"), |e| e.message == id && e.what == What::Finished).await
     }
 
+    pub(crate) async fn finished_case(&self, case: &str) {
+        drop(self.see(&format!("{case} to finish"), |e| e.case.id == case && e.what == What::Finished).await);
+    }
+
     pub(crate) async fn parked(&self, kind: ParkedKind) -> Parked {
         self.nth_parked(kind, 1).await
+    }
+
+    /// The parked message of one order.
+    pub(crate) async fn parked_order(&self, n: u32) -> Parked {
+        let case = format!("c{n}");
+        let fits = |e: &Event| e.case.id == case && matches!(&e.what, What::Parked(_));
+        match self.see("a parked message", fits).await.what {
+            What::Parked(parked) => parked,
+            _ => unreachable!("only parked events fit"),
+        }
     }
 
     pub(crate) async fn nth_parked(&self, kind: ParkedKind, nth: usize) -> Parked {
