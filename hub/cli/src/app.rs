@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 use hub_admin::{AdminSettings, AdminState};
 use hub_backbone::{Backbone, Embedded, EmbeddedSettings, FileBlobs};
 use hub_ledger::{Ledger, LedgerView};
-use metrics_exporter_prometheus::PrometheusBuilder;
 use hub_runtime::{Hub, HubSettings, RuntimeLimits, SystemClock};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 

@@ -141,7 +141,8 @@ pub(crate) fn route_files(path: &Path) -> anyhow::Result<Vec<RouteFile>> {
         return Ok(vec![route_file(path)?]);
     }
     let entries = std::fs::read_dir(path).with_context(|| format!("cannot read the folder {}", path.display()))?;
-    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| is_route(p)).collect();
+    let mut paths: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|p| is_route(p)).collect();
     paths.sort();
     if paths.len() > ROUTES_MAX {
         bail!("{} holds {} routes, at most {ROUTES_MAX} are allowed", path.display(), paths.len());

@@ -45,6 +45,8 @@ enum Command {
     },
     /// Prints the JSON schema of the route language (draft 2020-12)
     Schema,
+    /// Prints the reference manual of the route language (Markdown)
+    Docs,
     /// Stands in for an outside system
     #[command(subcommand)]
     Simulate(Simulate),
@@ -98,6 +100,12 @@ enum Simulate {
 
 #[derive(Subcommand, Debug)]
 enum Ledger {
+    /// Prints a hash over the whole content of the ledger
+    Digest {
+        /// The configuration
+        #[arg(long, default_value = "config/hub.yaml")]
+        config: PathBuf,
+    },
     /// Computes the ledger anew from the journal
     Rebuild {
         /// The configuration
@@ -140,11 +148,13 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             return offline::check(&config, &paths, explain, format);
         }
         Command::Schema => offline::schema()?,
+        Command::Docs => offline::docs(),
         Command::Simulate(Simulate::Siope(options)) => offline::simulate_siope(options).await?,
         Command::Messages { target } => client::messages(&target).await?,
         Command::Cases { target, command } => client::cases(&target, command).await?,
         Command::Tasks { target, command } => client::tasks(&target, command).await?,
         Command::Dead { target, command } => client::dead(&target, command).await?,
+        Command::Ledger(Ledger::Digest { config }) => offline::digest(&config).await?,
         Command::Ledger(Ledger::Rebuild { config }) => offline::rebuild(&config).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -19,8 +19,8 @@ pub use judge::{Report, Seen, judge};
 pub use orders::{Offer, Order, load_orders};
 pub use people::{People, Team};
 pub use sender::{Answer, Sender};
-pub use world::{World, WorldSettings, repository};
 pub(crate) use world::siope_settings;
+pub use world::{World, WorldSettings, repository};
 
 use crate::app::App;
 
@@ -89,7 +89,8 @@ async fn offer(
 ) -> anyhow::Result<Vec<(Offer, Answer)>> {
     let (cancellations, orders): (Vec<_>, Vec<_>) = offers.into_iter().partition(Offer::is_cancellation);
     let cancelled = |offer: &Offer| cancellations.iter().find(|c| offer.order.as_ref() == Some(&c.cancels()));
-    let by_folder = |(index, offer): &(usize, Offer)| offer.fits_folder() && cancelled(offer).is_none() && index % 8 == 3;
+    let by_folder =
+        |(index, offer): &(usize, Offer)| offer.fits_folder() && cancelled(offer).is_none() && index % 8 == 3;
     let (files, requests): (Vec<_>, Vec<_>) = orders.into_iter().enumerate().partition(by_folder);
     for (_, offer) in &files {
         sender.drop_file(offer).await?;
@@ -137,14 +138,7 @@ async fn wait_for_the_end(
     }
 }
 
-fn tell(
-    report: &Report,
-    offered: &[(Offer, Answer)],
-    seen: &Seen,
-    world: &World,
-    admin: &str,
-    options: &Options,
-) {
+fn tell(report: &Report, offered: &[(Offer, Answer)], seen: &Seen, world: &World, admin: &str, options: &Options) {
     if options.json {
         return;
     }

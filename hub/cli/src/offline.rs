@@ -27,8 +27,7 @@ pub(crate) fn check(config: &Path, paths: &[PathBuf], explain: bool, format: For
         Format::Sarif => println!("{}", hub_route::to_sarif(&checked.problems)),
         Format::Text => {
             print!("{}", hub_route::render(&checked.problems, &files));
-            let errors = checked.problems.len();
-            println!("{} files, {} routes right, {errors} problems", files.len(), checked.plans.len());
+            println!("{} of {} routes can run", checked.plans.len(), files.len());
         }
     }
     if explain {
@@ -41,7 +40,7 @@ pub(crate) fn check(config: &Path, paths: &[PathBuf], explain: bool, format: For
 /// Routes can be checked without a `hub.yaml`: then nothing is known by name.
 fn load_or_default(config: &Path) -> anyhow::Result<Config> {
     if config.exists() {
-        return Config::load(config);
+        return Config::load_names(config);
     }
     Ok(Config { root: config.parent().unwrap_or(Path::new(".")).to_path_buf(), settings: Settings::default() })
 }
@@ -49,6 +48,19 @@ fn load_or_default(config: &Path) -> anyhow::Result<Config> {
 /// `raccordo schema`
 pub(crate) fn schema() -> anyhow::Result<()> {
     println!("{}", serde_json::to_string_pretty(&hub_route::schema(REGISTRY))?);
+    Ok(())
+}
+
+/// `raccordo docs`
+pub(crate) fn docs() {
+    println!("{}", hub_route::manual(REGISTRY));
+}
+
+/// `raccordo ledger digest`
+pub(crate) async fn digest(config: &Path) -> anyhow::Result<()> {
+    let store = crate::app::open_store(&Config::load(config)?)?;
+    println!("{}", hub_ledger::Ledger::new(store.clone()).digest().await?);
+    store.close().await;
     Ok(())
 }
 

@@ -6,13 +6,13 @@ use hub_core::plugin::{Plugin, Registry};
 pub(crate) const REGISTRY: Registry = Registry(PLUGINS);
 
 const PLUGINS: &[Plugin] = &[
+    transform_basic::PLUGIN,
     connector_file::PLUGIN,
     connector_http::PLUGIN,
-    connector_siope::PLUGIN,
-    connector_timer::PLUGIN,
-    transform_basic::PLUGIN,
     transform_opi::PLUGIN,
     transform_sign::PLUGIN,
+    connector_siope::PLUGIN,
+    connector_timer::PLUGIN,
 ];
 
 #[cfg(test)]

@@ -111,12 +111,23 @@ pub(crate) struct Config {
 impl Config {
     /// Reads `hub.yaml` and fills in secrets.
     pub(crate) fn load(file: &Path) -> anyhow::Result<Self> {
+        Self::read(file, true)
+    }
+
+    /// Reads `hub.yaml` as it stands: checking routes needs names, not secrets.
+    pub(crate) fn load_names(file: &Path) -> anyhow::Result<Self> {
+        Self::read(file, false)
+    }
+
+    fn read(file: &Path, secrets: bool) -> anyhow::Result<Self> {
         let root = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
         let mut value: Value = read_yaml(file)?;
         if value.is_null() {
             value = Value::Object(serde_json::Map::new());
         }
-        fill_secrets(&mut value, &root, "")?;
+        if secrets {
+            fill_secrets(&mut value, &root, "")?;
+        }
         let settings = Settings::deserialize(value).with_context(|| format!("{} is wrong", file.display()))?;
         Ok(Self { root, settings })
     }

@@ -50,6 +50,13 @@ impl Life {
         Self { process, admin }
     }
 
+    /// Ends in order: standard input closes.
+    fn end(mut self) {
+        drop(self.process.stdin.take());
+        let status = self.process.wait().expect("the hub ends");
+        assert!(status.success(), "the hub ends well: {status}");
+    }
+
     fn kill(mut self) {
         self.process.kill().expect("SIGKILL");
         let _ = self.process.wait();
@@ -66,7 +73,8 @@ impl Drop for Life {
 /// Many orders made from the good samples: other numbers, each its own.
 fn many_orders(root: &Path) -> Vec<Offer> {
     let samples: Vec<Offer> = load_orders(&root.join("examples/mandati")).expect("samples").into_iter().collect();
-    let usable = |offer: &&Offer| offer.order.as_ref().is_some_and(|o| o.operazione == "INSERIMENTO" && o.tipo == "mandato");
+    let usable =
+        |offer: &&Offer| offer.order.as_ref().is_some_and(|o| o.operazione == "INSERIMENTO" && o.tipo == "mandato");
     let samples: Vec<&Offer> = samples.iter().filter(usable).collect();
     (0..ORDERS)
         .map(|index| {
@@ -113,7 +121,8 @@ async fn thirty_kills_lose_nothing_and_send_nothing_twice() {
     world
         .faults(&json!({
             "reset_before_body": { "chance": 0.04 }, "reset_after_taken": { "chance": 0.04 },
-            "timeout_after_taken": { "chance": 0.01 }, "status_503": { "chance": 0.03 }, "double_outcomes": { "chance": 0.1 },
+            "timeout_after_taken": { "chance": 0.01 }, "status_503": { "chance": 0.03 },
+            "slow_ms": { "chance": 0.2, "ms": 400 }, "double_outcomes": { "chance": 0.1 },
         }))
         .await
         .expect("faults");
@@ -148,7 +157,47 @@ async fn thirty_kills_lose_nothing_and_send_nothing_twice() {
     let released = operator.until_the_end(&offers).await;
     people.stop().await;
     judge(&world, &offers, &released).await;
-    drop(life);
+    every_taken_order_ends_paid(&world, &life.admin, &offers, &released).await;
+    life.end();
+    the_ledger_is_what_the_journal_says(&world.config);
+}
+
+/// Deliveries that only the answers proved carry their orders on like all others: to the bank's last word, without a person.
+async fn every_taken_order_ends_paid(
+    world: &World,
+    admin: &str,
+    offers: &[Offer],
+    released: &HashMap<String, (&'static str, String)>,
+) {
+    let token = world.team.token("controllore");
+    let given_up = |order: &&Order| released.get(&order.case).is_some_and(|(action, _)| *action == "give_up");
+    let (begun, orders) = (Instant::now(), offers.iter().filter_map(|offer| offer.order.as_ref()));
+    let mut open: Vec<&Order> = orders.filter(|order| !given_up(order)).collect();
+    while !open.is_empty() {
+        let mut still = Vec::new();
+        for order in open {
+            let case = api(admin, token, &format!("cases/{}", order.case.replace('/', "%2F"))).await;
+            let paid = case.as_ref().is_some_and(|case| case.to_string().contains("\"state\":\"pagato\""));
+            if !paid {
+                assert!(begun.elapsed() < Duration::from_secs(60), "{} is not paid: {case:?}", order.case);
+                still.push(order);
+            }
+        }
+        open = still;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn the_ledger_is_what_the_journal_says(config: &Path) {
+    let ledger = |what: &str| {
+        let run = Command::new(env!("CARGO_BIN_EXE_raccordo")).args(["ledger", what, "--config"]).arg(config).output();
+        let run = run.expect("the command runs");
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        String::from_utf8_lossy(&run.stdout).trim().rsplit(' ').next().unwrap_or_default().to_string()
+    };
+    let (live, rebuilt) = (ledger("digest"), ledger("rebuild"));
+    assert_eq!(live, rebuilt, "a rebuild gives the same ledger");
+    println!("ledger digest {live}, the same after a rebuild");
 }
 
 /// Offers everything, some at a time; each sender repeats with the same key until it hears yes.
@@ -272,7 +321,12 @@ async fn judge(world: &World, offers: &[Offer], released: &HashMap<String, (&'st
         match taken.get(&order.case).map_or(0, Vec::len) {
             1 => once += 1,
             0 => {
-                assert_eq!(released.get(&order.case).map(|(action, _)| *action), Some("give_up"), "lost: {}", order.case);
+                assert_eq!(
+                    released.get(&order.case).map(|(action, _)| *action),
+                    Some("give_up"),
+                    "lost: {}",
+                    order.case
+                );
                 given_up += 1;
             }
             more => panic!("{} was sent {more} times: {:?}", order.case, taken[&order.case]),

@@ -74,7 +74,12 @@ impl Operator {
         let asked = self.0.backbone.commit(commit).await;
         let verdict = match asked {
             Ok(_) => self.verdict(receiver).await,
-            Err(error) => Err(OperateError::Stopped(error.to_string())),
+            Err(error @ hub_backbone::Error::TooLarge { .. }) => Err(OperateError::Bad(error.to_string())),
+            // A store that fails is never tried again: the hub recovers from what is durable.
+            Err(error) => {
+                self.0.fail(error.clone().into());
+                Err(OperateError::Stopped(error.to_string()))
+            }
         };
         let _ = self.verdicts().remove(command);
         verdict

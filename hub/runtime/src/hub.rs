@@ -453,12 +453,12 @@ fn spawn<W: Worker + 'static>(
     });
 }
 
-/// Stops the hub when a loop ends by a panic.
+/// Stops the hub when a loop ends by a panic. (A loop that a stop cut off has not panicked.)
 struct Bell(Option<Arc<Shared>>);
 
 impl Drop for Bell {
     fn drop(&mut self) {
-        if let Some(shared) = &self.0 {
+        if let Some(shared) = self.0.as_ref().filter(|shared| !shared.stopping() || std::thread::panicking()) {
             shared.fail(Error::Format("a loop of the hub panicked".into()));
         }
     }

@@ -78,7 +78,8 @@ impl Seen {
     #[must_use]
     pub fn flows_of(&self, order: &Order) -> Vec<&Value> {
         let carries = |flow: &&Value| {
-            let same = |line: &Value| line["tipo_operazione"] == order.operazione.as_str() && is_line(order, flow, line);
+            let same =
+                |line: &Value| line["tipo_operazione"] == order.operazione.as_str() && is_line(order, flow, line);
             flow["result"] == "taken" && flow["orders"].as_array().into_iter().flatten().any(same)
         };
         self.flows.iter().filter(carries).collect()

@@ -43,7 +43,8 @@ impl Team {
     /// The tokens as `admin.tokens` of `hub.yaml` wants them.
     #[must_use]
     pub fn tokens(&self) -> Value {
-        let of = |(person, role, token): &(&str, &str, String)| json!({ "token": token, "person": person, "roles": [role] });
+        let of =
+            |(person, role, token): &(&str, &str, String)| json!({ "token": token, "person": person, "roles": [role] });
         Value::Array(self.0.iter().map(of).collect())
     }
 

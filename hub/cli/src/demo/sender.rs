@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use hub_core::Value;
 
-use super::world::{SENDER, World};
 use super::Offer;
+use super::world::{SENDER, World};
 
 /// How long the drop folder may take to swallow a file.
 const FOLDER_WITHIN: Duration = Duration::from_secs(20);

@@ -181,6 +181,18 @@ impl World {
         tokio::time::timeout(PATIENCE, failed).await.expect("the hub fails in time")
     }
 
+    pub(crate) fn is_ready(&self) -> bool {
+        self.hub.as_ref().is_some_and(|hub| hub.operate().is_ready())
+    }
+
+    /// Opens the store again for another hub, while the present one still runs and does not know; gives the old one.
+    pub(crate) async fn usurp(&mut self) -> Hub {
+        let old = self.hub.take().expect("the hub runs");
+        self.reopen().await;
+        self.start().await;
+        old
+    }
+
     pub(crate) fn operate(&self) -> Arc<dyn Operate> {
         self.hub.as_ref().expect("the hub runs").operate()
     }
