@@ -40,8 +40,8 @@ impl Life {
         let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
         let ready = lines.by_ref().map_while(Result::ok).find(|line| line.starts_with("ready"));
         let Some(ready) = ready else {
-            let _ = process.kill();
-            let _ = process.wait();
+            drop(process.kill());
+            drop(process.wait());
             panic!("the hub ended before it was ready");
         };
         // Nobody reads on: keep the pipe open in a thread, so that a late line does not end the hub.
@@ -59,14 +59,14 @@ impl Life {
 
     fn kill(mut self) {
         self.process.kill().expect("SIGKILL");
-        let _ = self.process.wait();
+        drop(self.process.wait());
     }
 }
 
 impl Drop for Life {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        drop(self.process.kill());
+        drop(self.process.wait());
     }
 }
 
@@ -150,7 +150,7 @@ async fn thirty_kills_lose_nothing_and_send_nothing_twice() {
         sender.await.expect("every order gets a yes");
     }
     println!("{kills} kills, {} orders taken in {:?}", offers.len(), begun.elapsed());
-    let _ = reqwest::Client::new().delete(format!("{}/faults", world.control())).send().await.expect("faults cleared");
+    drop(reqwest::Client::new().delete(format!("{}/faults", world.control())).send().await.expect("faults cleared"));
 
     let people = People::start(&life.admin, world.team.clone()).expect("people");
     let operator = Operator { world: &world, admin: &life.admin, released: HashMap::new() };
@@ -221,7 +221,7 @@ async fn send_all(
                         Ok(None) | Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
                     }
                 }
-                let _ = offered.fetch_add(1, Ordering::SeqCst);
+                offered.fetch_add(1, Ordering::SeqCst);
                 // Spread over the kills.
                 tokio::time::sleep(Duration::from_millis(400)).await;
             }
@@ -272,9 +272,9 @@ impl Operator<'_> {
                 // SIOPE+ has it: the late ACK must settle it without a person.
                 continue;
             }
-            let action = if self.released.len() % 2 == 0 { "not_delivered" } else { "give_up" };
+            let action = if self.released.len().is_multiple_of(2) { "not_delivered" } else { "give_up" };
             if release(self.admin, token, id, action, "asked SIOPE+ by telephone").await {
-                let _ = self.released.insert(case.to_string(), (action, reason));
+                drop(self.released.insert(case.to_string(), (action, reason)));
             }
         }
     }

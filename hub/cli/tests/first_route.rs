@@ -11,8 +11,8 @@ struct Hub(Child);
 
 impl Drop for Hub {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
 
@@ -20,7 +20,7 @@ fn example(dir: &Path) {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/first-route");
     std::fs::create_dir_all(dir.join("routes")).expect("folder");
     for file in ["saluto.json", "routes/saluti.yaml"] {
-        let _ = std::fs::copy(from.join(file), dir.join(file)).expect("the example is there");
+        std::fs::copy(from.join(file), dir.join(file)).expect("the example is there");
     }
     let hub = std::fs::read_to_string(from.join("hub.yaml")).expect("the example is there");
     // A free port instead of the README's: tests share the machine.

@@ -58,3 +58,17 @@ fn a_missing_configuration_is_named() {
     assert_eq!(run.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&run.stderr).contains("nowhere/hub.yaml"));
 }
+
+/// Generated files are committed; `UPDATE_EXPECT=1 cargo test -p raccordo --test routes` writes them anew.
+#[test]
+fn generated_files_are_fresh() {
+    for (command, file) in [("schema", "config/route.schema.json"), ("docs", "config/reference.md")] {
+        let run = raccordo(&[command]);
+        let path = root().join(file);
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(&path, &run.stdout).expect("writable");
+        }
+        let committed = std::fs::read(&path).unwrap_or_default();
+        assert!(committed == run.stdout, "{file} is stale: run UPDATE_EXPECT=1 cargo test -p raccordo --test routes");
+    }
+}

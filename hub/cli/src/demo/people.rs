@@ -83,7 +83,7 @@ impl People {
         let _ = self.stop.send_replace(true);
         for work in self.work {
             // A person whose hub was killed under them has nothing more to say.
-            let _ = work.await;
+            drop(work.await);
         }
     }
 }
