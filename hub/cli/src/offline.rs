@@ -88,7 +88,7 @@ pub(crate) struct SimulateSiope {
     #[arg(long, default_value = "sim-data")]
     dir: PathBuf,
     /// A2A ids that get a client certificate
-    #[arg(long, default_values_t = [String::from("A2A-11111111")])]
+    #[arg(long, default_values_t = [String::from("A2A-40000001")])]
     client: Vec<String>,
     /// Schema that flows must fit
     #[arg(long, default_value = "config/schemas/opi/flusso_ordinativi-1.7.1.xsd")]

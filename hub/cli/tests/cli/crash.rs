@@ -4,9 +4,8 @@
 //! the simulator took ends delivered without a person; a parked one names the kill or the fault behind it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -16,59 +15,13 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
+use crate::life::Life;
+
 const ORDERS: usize = 500;
 const KILLS: usize = 30;
 const SENDERS: usize = 8;
 /// After the last kill, everything has to come to an end within this time.
 const END_WITHIN: Duration = Duration::from_secs(240);
-
-/// A hub in its own process; killed when dropped, so that a failing test leaves nothing behind.
-struct Life {
-    process: Child,
-    admin: String,
-}
-
-impl Life {
-    fn begin(config: &Path) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_raccordo"))
-            .args(["run", "--until-stdin-closes", "--config"])
-            .arg(config)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the hub starts");
-        let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
-        let ready = lines.by_ref().map_while(Result::ok).find(|line| line.starts_with("ready"));
-        let Some(ready) = ready else {
-            drop(process.kill());
-            drop(process.wait());
-            panic!("the hub ended before it was ready");
-        };
-        // Nobody reads on: keep the pipe open in a thread, so that a late line does not end the hub.
-        drop(std::thread::spawn(move || lines.for_each(drop)));
-        let admin = ready.rsplit(' ').next().expect("an address").to_string();
-        Self { process, admin }
-    }
-
-    /// Ends in order: standard input closes.
-    fn end(mut self) {
-        drop(self.process.stdin.take());
-        let status = self.process.wait().expect("the hub ends");
-        assert!(status.success(), "the hub ends well: {status}");
-    }
-
-    fn kill(mut self) {
-        self.process.kill().expect("SIGKILL");
-        drop(self.process.wait());
-    }
-}
-
-impl Drop for Life {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
 
 /// Many orders made from the good samples: other numbers, each its own.
 fn many_orders(root: &Path) -> Vec<Offer> {

@@ -1,20 +1,11 @@
 //! The README's first route, word by word: the same configuration, the same requests, the same answers.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
-struct Hub(Child);
-
-impl Drop for Hub {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
+use crate::life::{Life, appears};
 
 fn example(dir: &Path) {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/first-route");
@@ -28,20 +19,6 @@ fn example(dir: &Path) {
     std::fs::write(dir.join("hub.yaml"), hub).expect("writable");
 }
 
-fn start(dir: &Path) -> Hub {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_raccordo"))
-        .args(["run", "--until-stdin-closes", "--config"])
-        .arg(dir.join("hub.yaml"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the hub starts");
-    let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
-    assert!(lines.by_ref().map_while(Result::ok).any(|line| line.starts_with("ready")), "the hub gets ready");
-    drop(std::thread::spawn(move || lines.for_each(drop)));
-    Hub(process)
-}
-
 async fn post(address: &str, key: &str, body: &Value) -> (u16, bool, Value) {
     let request = reqwest::Client::new().post(format!("http://{address}/saluti"));
     let request =
@@ -50,17 +27,6 @@ async fn post(address: &str, key: &str, body: &Value) -> (u16, bool, Value) {
     let replayed = response.headers().contains_key("idempotent-replayed");
     let status = response.status().as_u16();
     (status, replayed, serde_json::from_str(&response.text().await.expect("text")).unwrap_or_default())
-}
-
-async fn appears(path: &Path) -> String {
-    let begun = Instant::now();
-    loop {
-        match std::fs::read_to_string(path) {
-            Ok(text) if !text.is_empty() => return text,
-            _ => assert!(begun.elapsed() < Duration::from_secs(20), "{} does not appear", path.display()),
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 #[tokio::test]
@@ -75,7 +41,7 @@ async fn the_readme_is_true() {
     let told = String::from_utf8_lossy(&check.stdout);
     assert!(check.status.success() && told.contains("-- durable"), "{told}");
 
-    let hub = start(dir.path());
+    let hub = Life::begin(&dir.path().join("hub.yaml"));
     let address = appears(&dir.path().join("http.address")).await.trim().to_string();
     let anna = json!({ "id": "primo", "nome": "Anna" });
     let (status, replayed, answer) = post(&address, "1", &anna).await;
@@ -94,5 +60,5 @@ async fn the_readme_is_true() {
         1,
         "one file, whatever was repeated"
     );
-    drop(hub);
+    hub.end();
 }

@@ -1,0 +1,12 @@
+//! End-to-end tests of the binary.
+
+#[path = "cli/crash.rs"]
+mod crash;
+#[path = "cli/first_route.rs"]
+mod first_route;
+#[path = "cli/life.rs"]
+mod life;
+#[path = "cli/routes.rs"]
+mod routes;
+#[path = "cli/versions.rs"]
+mod versions;
