@@ -14,6 +14,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::bundle::{Workshop, route_files};
 use crate::settings::{BackboneSettings, Config};
+use crate::watch::Watched;
 
 /// A running hub with its store and its admin API.
 pub(crate) struct App {
@@ -78,7 +79,8 @@ async fn start_admin(
     store: &Arc<Embedded>,
 ) -> anyhow::Result<hub_admin::Running> {
     let settings = AdminSettings::deserialize(settings).context("config/hub.yaml, `admin`")?;
-    let mut state = AdminState::new(Ledger::new(store.clone()), hub.operate());
+    let mut state =
+        AdminState::new(Ledger::new(store.clone()), Arc::new(Watched { hub: hub.operate(), store: store.clone() }));
     // One recorder for each process: a second hub in it (tests) has only the ledger's own figures.
     if let Ok(metrics) = PrometheusBuilder::new().install_recorder() {
         state = state.with_metrics(metrics);

@@ -12,5 +12,6 @@ pub mod demo;
 mod offline;
 mod registry;
 mod settings;
+mod watch;
 
 pub use command::main;
