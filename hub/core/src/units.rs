@@ -61,7 +61,8 @@ impl FromStr for Bytesize {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
-        let (unit, factor) = *SPANS.iter().rev().find(|(_, factor)| ms % factor == 0 && ms >= *factor).unwrap_or(&SPANS[0]);
+        let (unit, factor) =
+            *SPANS.iter().rev().find(|(_, factor)| ms % factor == 0 && ms >= *factor).unwrap_or(&SPANS[0]);
         write!(f, "{}{unit}", ms / factor)
     }
 }

@@ -28,7 +28,10 @@ type Build = Box<dyn FnOnce(String) -> Verdict + Send + Sync>;
 
 /// Verdicts that become true with the next commit.
 #[derive(Default)]
-pub(crate) struct Answers(Vec<(String, Option<(Place, usize)>, Build)>);
+pub(crate) struct Answers(Vec<Answer>);
+
+/// Which command, the output whose position the verdict carries, and the verdict.
+type Answer = (String, Option<(Place, usize)>, Build);
 
 impl Answers {
     /// `mark` names the output whose position the verdict carries.
@@ -47,7 +50,7 @@ impl Answers {
             let waiting = shared.verdicts.lock().unwrap_or_else(PoisonError::into_inner).remove(&command);
             if let Some(sender) = waiting {
                 // The caller may have given up; the verdict stands all the same.
-                let _ = sender.send(build(written.position(mark)));
+                drop(sender.send(build(written.position(mark))));
             }
         }
     }

@@ -35,7 +35,8 @@ pub(crate) async fn run(shared: Arc<Shared>, route: Arc<Route>, cx: OpenCx) {
     let mut pause = PAUSE_MIN;
     while !shared.stopping() {
         let life = AssertUnwindSafe(one_life(&shared, &route, &cx)).catch_unwind().await;
-        let over = life.unwrap_or_else(|_| Over::Failed { error: "the source panicked".into(), wait: None, worked: false });
+        let over =
+            life.unwrap_or_else(|_| Over::Failed { error: "the source panicked".into(), wait: None, worked: false });
         let (error, wait) = match over {
             Over::Done => break,
             Over::Hub(error) => {

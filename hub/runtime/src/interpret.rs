@@ -1,23 +1,20 @@
 //! Carries out the operations of a segment. Changes nothing but the batch it is handed (and content-addressed blobs).
 
+mod ends;
+
 use hub_backbone::Topic;
 use hub_core::journal::{Document, Task, What};
-use hub_core::{Body, Case, Media, Message, MessageId, Outgoing, Problem, Scope, StepError, Value, decimal_of};
+use hub_core::{Body, Case, Media, Message, Problem, Scope, StepError, Value, decimal_of};
 use hub_life::task::TaskState;
-use hub_life::wait::{State as WaitLife, WaitState};
 use hub_route::expression::{EvalError, Program, Roots};
-use hub_route::plan::{
-    Branch, CasePlan, End, OnTimeout, Op, OpKind, Segment, SendPlan, SegmentId, StateName, TaskPlan,
-};
+use hub_route::plan::{Branch, CasePlan, Op, OpKind, StateName};
 use jiff::Timestamp;
 use serde_json::Map;
 
 use crate::Error;
-use crate::batch::{Batch, NULL, event_of};
+use crate::batch::{Batch, event_of};
 use crate::hub::Shared;
-use crate::record::{
-    Answer, OnTimeoutName, OpenTask, Outbound, OutboxRecord, Partition, StoredBody, Wait, WaitRecord, Work, owned_id,
-};
+use crate::record::{Answer, WaitRecord, Work};
 use crate::routes::Route;
 
 /// Segments that one message may pass in one go; a plan is a tree, so this is never reached by a right one.
@@ -137,7 +134,11 @@ impl Run<'_> {
         let key = self.text(place, program)?;
         match key.len() <= KEY_MAX {
             true => Ok(key),
-            false => Err(invalid("expression", place, format!("`{}` gave a key of {} bytes, at most {KEY_MAX} are allowed", program.text, key.len()))),
+            false => Err(invalid(
+                "expression",
+                place,
+                format!("`{}` gave a key of {} bytes, at most {KEY_MAX} are allowed", program.text, key.len()),
+            )),
         }
     }
 
@@ -269,11 +270,8 @@ impl Run<'_> {
             StateName::Fixed(name) => name.clone(),
             StateName::Computed(program) => self.text(place, program)?,
         };
-        let mut event = event_of(
-            &self.work,
-            self.now,
-            What::State { to, from: String::new(), moved: false, note: String::new() },
-        );
+        let mut event =
+            event_of(&self.work, self.now, What::State { to, from: String::new(), moved: false, note: String::new() });
         if let Some(id) = other.0 {
             let entity = other.1.map(|entity| self.text(place, entity)).transpose()?;
             let kind = other.2.unwrap_or(&self.work.case.kind).to_string();
@@ -300,7 +298,8 @@ impl Run<'_> {
             Media::Bytes => "bin",
         };
         let retain = i64::try_from(retain.as_secs()).unwrap_or(i64::MAX);
-        let retain_until = Timestamp::from_second(self.now.as_second().saturating_add(retain)).unwrap_or(Timestamp::MAX);
+        let retain_until =
+            Timestamp::from_second(self.now.as_second().saturating_add(retain)).unwrap_or(Timestamp::MAX);
         let document = Document {
             class: class.to_string(),
             name: name.unwrap_or_else(|| format!("{}.{extension}", self.work.id)),
@@ -341,213 +340,6 @@ impl Run<'_> {
             }
         }
         Ok(None)
-    }
-
-    /// Ends the segment; gives the segment that follows at once, if one does.
-    async fn end(&mut self, segment: &Segment, batch: &mut Batch<'_>) -> Result<Option<SegmentId>, Halt> {
-        match &segment.end {
-            End::Finish => {
-                self.tell(batch, What::Finished);
-                Ok(None)
-            }
-            End::Goto(next) => Ok(Some(next.clone())),
-            End::Choice { branches, next } => {
-                let branch = self.choose(&segment.id, branches)?;
-                Ok(Some(branch.map_or_else(|| next.clone(), |branch| branch.then.clone())))
-            }
-            End::Split { each, bind, case, item, next } => {
-                self.split(segment, (each, bind, case.as_ref(), item), batch).await?;
-                Ok(Some(next.clone()))
-            }
-            End::To(send) => self.send(segment, send, batch).await.map(|()| None),
-            End::Await { name, keys, within, bind, on_timeout, next } => {
-                let keys = self.wait_keys(&segment.id, keys)?;
-                let work = self.work_at(next, self.now).await?;
-                let wait = Wait {
-                    id: MessageId::derive(&[self.work.id.as_str(), "await", &segment.id]).to_string(),
-                    name: name.clone(),
-                    keys,
-                    work,
-                    bind: bind.clone(),
-                    within_ms: u64::try_from(within.0.as_millis()).unwrap_or(u64::MAX),
-                    on_timeout: match on_timeout {
-                        OnTimeout::Park => OnTimeoutName::Park,
-                        OnTimeout::Task(role) => OnTimeoutName::Task(role.clone()),
-                        OnTimeout::Segment(segment) => OnTimeoutName::Segment(segment.clone()),
-                    },
-                    life: WaitState { deadline: self.now + within.0, state: WaitLife::Open },
-                    task: None,
-                };
-                self.open_wait(wait, batch);
-                Ok(None)
-            }
-            End::Approve(plan) => self.open_task(segment, plan, batch).await.map(|()| None),
-        }
-    }
-
-    /// The message as it is now, pointed at a segment.
-    async fn work_at(&self, segment: &str, at: Timestamp) -> Result<Work, Halt> {
-        let mut work = self.work.clone().at_segment(segment, at, None, NULL);
-        work.body = self.shared.store_body(&self.message.body).await?;
-        Ok(work)
-    }
-
-    /// What the children of a split have in common. Large parts lie in the blob store once, not in each child.
-    async fn template(&self, item: &str) -> Result<Work, Halt> {
-        let mut template = self.work_at(item, self.now).await?;
-        let body = &self.message.body;
-        if body.bytes.len() > SHARED_MIN {
-            template.body = StoredBody::Blob(body.media, self.shared.blobs.put(&body.bytes).await?);
-        }
-        let bound = template.bound.to_string();
-        if bound.len() > SHARED_MIN {
-            template.base = Some(self.shared.blobs.put(bound.as_bytes()).await?);
-            template.bound = Value::Object(Map::new());
-        }
-        Ok(template)
-    }
-
-    async fn split(
-        &mut self,
-        segment: &Segment,
-        (each, bind, case, item): (&Program, &str, Option<&CasePlan>, &SegmentId),
-        batch: &mut Batch<'_>,
-    ) -> Result<(), Halt> {
-        let list = match self.eval(&segment.id, each)? {
-            Value::Array(list) if list.len() <= SPLIT_MAX => list,
-            Value::Array(list) => {
-                let detail = format!("split makes {} messages, at most {SPLIT_MAX} are allowed", list.len());
-                return Err(invalid("split.too-many", &segment.id, detail));
-            }
-            other => return Err(invalid("split.no-list", &segment.id, format!("`{}` gave {other}, not a list", each.text))),
-        };
-        let template = self.template(item).await?;
-        for (index, element) in list.into_iter().enumerate() {
-            let mut child = template.clone().at_segment(item, self.now, Some(bind), element);
-            child.id = self.work.id.child(&segment.id, index);
-            if let Some(plan) = case {
-                let mut bound = self.work.bound.clone();
-                if let (Value::Object(bound), Some(element)) = (&mut bound, child.bound.get(bind)) {
-                    let _ = bound.insert(bind.to_string(), element.clone());
-                }
-                let roots = Roots::new(&self.message, &self.entity, &bound, child.at);
-                child.case = case_of(plan, &roots).map_err(|e| wrong(&segment.id, &e))?;
-                child.lane.clone_from(&child.case.id);
-            }
-            batch.work(child);
-        }
-        Ok(())
-    }
-
-    async fn send(&mut self, segment: &Segment, plan: &SendPlan, batch: &mut Batch<'_>) -> Result<(), Halt> {
-        let params = self.params(&plan.place, &plan.params)?;
-        let witness = match &plan.witnesses {
-            Some((name, keys)) if !keys.is_empty() => Some((name.clone(), self.wait_keys(&plan.place, keys)?)),
-            _ => None,
-        };
-        let slot = self.route.sink(&segment.id).cloned();
-        let slot = slot.ok_or_else(|| invalid("route.sink", &plan.place, "the sink is not open".into()))?;
-        let id = MessageId::derive(&[self.work.id.as_str(), "to", &segment.id]);
-        let outgoing = Outgoing {
-            id: id.clone(),
-            message: self.work.id.clone(),
-            case: self.work.case.clone(),
-            headers: self.work.headers.clone(),
-            body: self.message.body.clone(),
-            params,
-            bound: self.work.bound.clone(),
-        };
-        let lane = slot.sink.lane(&outgoing).unwrap_or_else(|| self.work.lane.clone());
-        let place = batch.place(Topic::OUTBOX, &lane);
-        let id = owned_id(place, id.as_str());
-        let outbound = Outbound {
-            id: id.clone(),
-            work: self.work_at(&plan.next, self.work.at).await?,
-            from: segment.id.clone(),
-            sink: plan.kind.to_string(),
-            lane,
-            params: outgoing.params,
-            bind: plan.bind.clone(),
-            witness,
-            sha256: self.message.body.sha256(),
-        };
-        batch.outbox(place, &id, &OutboxRecord::Send(Box::new(outbound)));
-        Ok(())
-    }
-
-    /// The keys of a wait; those that have no value (a receipt's field after a delivery proved by a witness) are left
-    /// out as long as one is there.
-    fn wait_keys(&mut self, place: &str, keys: &[Program]) -> Result<Vec<String>, Halt> {
-        let mut found = Vec::new();
-        let mut failed = None;
-        for key in keys {
-            match self.key(place, key) {
-                Ok(key) if !key.is_empty() && !found.contains(&key) => found.push(key),
-                Ok(_) => {}
-                Err(halt) => failed = failed.or(Some(halt)),
-            }
-        }
-        match (found.is_empty(), failed) {
-            (false, _) => Ok(found),
-            (true, Some(halt)) => Err(halt),
-            (true, None) => Err(invalid("await.keys", place, "all keys are empty".into())),
-        }
-    }
-
-    fn open_wait(&self, mut wait: Wait, batch: &mut Batch<'_>) {
-        let home = batch.place(Topic::WAITS, &wait_key(&wait.name, &wait.keys[0]));
-        wait.id = owned_id(home, &wait.id);
-        self.tell(
-            batch,
-            What::WaitOpened {
-                wait: wait.id.clone(),
-                name: wait.name.clone(),
-                keys: wait.keys.clone(),
-                deadline: wait.life.deadline,
-            },
-        );
-        // The wait before its other keys: one of them may be of the same partition, and its answer may be there already.
-        let (id, name, keys) = (wait.id.clone(), wait.name.clone(), wait.keys.clone());
-        batch.wait(home, &id, &WaitRecord::Open(Box::new(wait)));
-        for key in keys.into_iter().skip(1) {
-            let place = batch.place(Topic::WAITS, &wait_key(&name, &key));
-            let (name, home, wait) = (name.clone(), Partition(home.partition), id.clone());
-            batch.wait(place, &id, &WaitRecord::Alias { name, key, home, wait });
-        }
-    }
-
-    async fn open_task(&mut self, segment: &Segment, plan: &TaskPlan, batch: &mut Batch<'_>) -> Result<(), Halt> {
-        let title = plan.title.as_ref().map(|title| self.text(&plan.place, title)).transpose()?;
-        let requester = plan.requester.as_ref().map(|who| self.text(&plan.place, who)).transpose()?;
-        let id = MessageId::derive(&[self.work.id.as_str(), "task", &segment.id]).to_string();
-        let place = batch.place(Topic::WAITS, &id);
-        let task = Task {
-            id: owned_id(place, &id),
-            kind: plan.kind,
-            role: plan.role.clone(),
-            people: plan.people,
-            title: title.unwrap_or_else(|| format!("{} {}", self.work.case.kind, self.work.case.id)),
-            requester: requester.unwrap_or_default(),
-            sha256: self.shared.blobs.put(&self.message.body.bytes).await?,
-            mime: self.message.body.media.mime().to_string(),
-            deadline: self.now + plan.within.0,
-        };
-        let escalate = plan.escalate.as_ref().map(|(after, to)| (self.now + after.0, to.clone()));
-        let open = OpenTask {
-            life: task_life(&task, self.work.case.entity.clone(), escalate),
-            task,
-            case: self.work.case.clone(),
-            work: Some(self.work_at(&plan.next, self.now).await?),
-            bind: plan.bind.clone(),
-            on_reject: plan.on_reject.clone(),
-            within_ms: u64::try_from(plan.within.0.as_millis()).unwrap_or(u64::MAX),
-            about: None,
-            words: Vec::new(),
-        };
-        self.tell(batch, What::TaskOpened(open.task.clone()));
-        let id = open.task.id.clone();
-        batch.wait(place, &id, &WaitRecord::OpenTask(Box::new(open)));
-        Ok(())
     }
 }
 
@@ -600,7 +392,8 @@ pub(crate) fn case_of(plan: &CasePlan, roots: &Roots) -> Result<Case, EvalError>
     let amount = match &plan.amount {
         Some(program) => {
             let value = program.eval(roots)?;
-            let no_amount = || EvalError { expression: program.text.clone(), detail: format!("gave {value}, not an amount") };
+            let no_amount =
+                || EvalError { expression: program.text.clone(), detail: format!("gave {value}, not an amount") };
             Some(decimal_of(&value).ok_or_else(no_amount)?)
         }
         None => None,

@@ -5,6 +5,7 @@
 //! - [`deliver`]: outbox; intent, send, outcome, resolve.
 //! - [`wait`]: waits, answers, tasks, deadlines.
 //! - [`case`]: judges states and writes the journal.
+//! - [`interpret`]: what the operations of a segment do; [`batch`] and [`claim`]: what one commit is made of.
 //!
 //! Nothing here knows a connector by name. Every loop reads a batch, computes, and commits outputs, state and position
 //! together; what must wait becomes keyed state and leaves the prefix.

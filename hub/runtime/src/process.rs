@@ -47,7 +47,14 @@ pub(crate) struct ProcessWorker {
 
 impl ProcessWorker {
     pub(crate) fn new(place: Place, shared: Arc<Shared>) -> Self {
-        Self { place, shared, timers: Timers::default(), held: HashMap::new(), held_count: 0, answers: Answers::default() }
+        Self {
+            place,
+            shared,
+            timers: Timers::default(),
+            held: HashMap::new(),
+            held_count: 0,
+            answers: Answers::default(),
+        }
     }
 
     /// Runs a message; if it cannot go on for now, it is held and its lane with it.
@@ -61,7 +68,8 @@ impl ProcessWorker {
                 run.unwrap_or_else(|_| Err(Halt::Invalid(vec![panicked(&work)])))
             }
             None => {
-                let detail = format!("version {} of route {} is not loaded: load it, then retry", work.version, work.route);
+                let detail =
+                    format!("version {} of route {} is not loaded: load it, then retry", work.version, work.route);
                 Err(Halt::Invalid(vec![Problem::at("route.version", "", detail)]))
             }
         };
@@ -76,7 +84,8 @@ impl ProcessWorker {
             Err(Halt::Unavailable(cause)) => {
                 batch.rollback(&savepoint);
                 let failure = route.as_ref().map(|route| &route.plan.on_failure);
-                let (times, min, max) = failure.map_or((0, 0, 0), |f| (f.times, f.min.0.as_millis(), f.max.0.as_millis()));
+                let (times, min, max) =
+                    failure.map_or((0, 0, 0), |f| (f.times, f.min.0.as_millis(), f.max.0.as_millis()));
                 if work.failures >= times {
                     let problem = Problem::at("step.unavailable", "", format!("{cause}; {times} retries are over"));
                     self.park(batch, work, &[problem]).await?;
@@ -152,7 +161,8 @@ impl ProcessWorker {
 
     /// `on_failure: then: {task: role}`: a parked message also shows up as a line in its case for that role.
     async fn tell_role(&self, batch: &mut Batch<'_>, work: &Work) -> Result<(), Error> {
-        let role = self.shared.routes.get(&work.route, &work.version).and_then(|route| route.plan.on_failure.task.clone());
+        let role =
+            self.shared.routes.get(&work.route, &work.version).and_then(|route| route.plan.on_failure.task.clone());
         if let Some(role) = role {
             let title = format!("stopped: {} {}", work.case.kind, work.case.id);
             crate::wait::open_note(&self.shared, batch, work, &role, &title).await?;

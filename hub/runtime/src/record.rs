@@ -23,7 +23,8 @@ struct Versioned<T> {
 
 /// Writes a record.
 pub(crate) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
-    serde_json::to_vec(&Versioned { v: VERSION, r: record }).expect("invariant: records hold only values that JSON can hold")
+    serde_json::to_vec(&Versioned { v: VERSION, r: record })
+        .expect("invariant: records hold only values that JSON can hold")
 }
 
 /// Reads a record that this hub or an older one wrote.
@@ -31,7 +32,10 @@ pub(crate) fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T,
     let read: Versioned<T> =
         serde_json::from_slice(bytes).map_err(|e| Error::Format(format!("{what} cannot be read: {e}")))?;
     if read.v > VERSION {
-        return Err(Error::Format(format!("{what} has format {}, this hub knows {VERSION}: use the newer hub", read.v)));
+        return Err(Error::Format(format!(
+            "{what} has format {}, this hub knows {VERSION}: use the newer hub",
+            read.v
+        )));
     }
     Ok(read.r)
 }

@@ -7,7 +7,6 @@ mod runtime {
     mod flow;
     mod lanes;
     mod outside;
-    mod parked;
     mod sends;
     mod simulation;
     mod steps;

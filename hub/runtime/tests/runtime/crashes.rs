@@ -43,7 +43,7 @@ async fn see_through(world: &mut World) -> usize {
                 && open(&task.id)
             {
                 let word = super::world::word(task, "anna", Decision::Approve);
-                let _ = world.operate().decide(&task.id, word).await;
+                drop(world.operate().decide(&task.id, word).await);
             }
         }
         if world.outside.arrived() == ["1"] && world.outside.unsettled() == 0 && rounds % 5 == 0 {
@@ -118,7 +118,8 @@ async fn an_attempt_of_an_earlier_life_is_resolved_and_not_repeated() {
         world.crash().await;
         let doubt = |e: &Event| matches!(e.what, What::SendSettled { outcome: SendOutcome::InDoubt, .. });
         world.nth("both doubts", 2, doubt).await;
-        let opened = |case: &'static str| move |e: &Event| e.case.id == case && matches!(e.what, What::WaitOpened { .. });
+        let opened =
+            |case: &'static str| move |e: &Event| e.case.id == case && matches!(e.what, What::WaitOpened { .. });
         world.see_later("the first wait", opened("c1")).await;
         world.see_later("the second wait", opened("c2")).await;
         assert_eq!(world.outside.arrived(), ["1", "2"]);
@@ -148,10 +149,12 @@ async fn a_question_that_a_crash_swallowed_is_put_again() {
     world.outside.script(&[Act::Doubt { arrived: true }]);
     world.order(1, json!({})).await;
     world.see("the doubt", |e| matches!(e.what, What::SendSettled { outcome: SendOutcome::InDoubt, .. })).await;
-    world.until("the question", || {
-        world.clock.advance(Duration::from_millis(500));
-        world.outside.asked() == 1
-    }).await;
+    world
+        .until("the question", || {
+            world.clock.advance(Duration::from_millis(500));
+            world.outside.asked() == 1
+        })
+        .await;
     world.crash().await;
     world.see_later("the wait", |e| matches!(e.what, What::WaitOpened { .. })).await;
     assert_eq!((world.outside.calls().len(), world.outside.asked()), (1, 2));

@@ -45,8 +45,16 @@ async fn an_order_is_sent_answered_and_finished() {
     let events = world.events().await;
     let of_case: Vec<_> = events.iter().filter(|e| e.case.id == "c1").map(|e| name(&e.what)).collect();
     let wanted = [
-        "state ricevuta", "received", "intended", "delivered", "state inviata", "wait", "answered", "logged esito accettato",
-        "state chiusa", "finished",
+        "state ricevuta",
+        "received",
+        "intended",
+        "delivered",
+        "state inviata",
+        "wait",
+        "answered",
+        "logged esito accettato",
+        "state chiusa",
+        "finished",
     ];
     assert_eq!(of_case, wanted, "{}", told(&events));
     let calls = world.outside.calls();
@@ -129,7 +137,8 @@ async fn a_split_makes_messages_of_their_own_and_the_parent_goes_on_once() {
     assert!(logs[0].ends_with("padre"));
     let calls = world.outside.calls();
     assert_eq!((calls.len(), &calls[0].case, &calls[0].to), (1, &"s2".to_string(), &json!("2")));
-    let moved = |e: &hub_core::journal::Event| matches!(&e.what, What::State { to, moved: true, .. } if to == "inviata");
+    let moved =
+        |e: &hub_core::journal::Event| matches!(&e.what, What::State { to, moved: true, .. } if to == "inviata");
     assert_eq!(world.count(moved).await, 3, "every child is behind its choice once");
 }
 
@@ -210,8 +219,13 @@ async fn a_late_state_is_recorded_and_moves_nothing_back() {
     };
     let states: Vec<_> = world.events().await.iter().filter_map(states).collect();
     let wanted = [
-        " > ricevuta true", "ricevuta > inviata true", "inviata > ricevuta false", "inviata > chiusa true",
-        "chiusa > inviata false", "chiusa > respinto false", "chiusa > boh false",
+        " > ricevuta true",
+        "ricevuta > inviata true",
+        "inviata > ricevuta false",
+        "inviata > chiusa true",
+        "chiusa > inviata false",
+        "chiusa > respinto false",
+        "chiusa > boh false",
     ];
     assert_eq!(states, wanted);
 }

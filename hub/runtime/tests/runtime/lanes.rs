@@ -43,7 +43,14 @@ async fn a_lane_keeps_its_order_over_retries_doubts_and_a_crash() {
     for n in 1..=30 {
         world.order(n, json!({ "corsia": "una" })).await;
     }
-    world.until("some sends", || world.outside.calls().len() > 1 || { world.clock.advance(Duration::from_millis(100)); false }).await;
+    world
+        .until("some sends", || {
+            world.outside.calls().len() > 1 || {
+                world.clock.advance(Duration::from_millis(100));
+                false
+            }
+        })
+        .await;
     world.crash().await;
     let began = std::time::Instant::now();
     while world.count(all_finished).await < 30 {
@@ -104,7 +111,8 @@ async fn a_parked_doubt_holds_its_lane_until_a_person_frees_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_witness_frees_the_lane_of_a_parked_doubt() {
-    let route = route(true).replace("on_failure", "  - await: { name: esito, keys: [\"'e' + string(body.n)\"], within: 5d }\non_failure");
+    let route = route(true)
+        .replace("on_failure", "  - await: { name: esito, keys: [\"'e' + string(body.n)\"], within: 5d }\non_failure");
     let world = World::started(&[&route, ANSWERS]).await;
     world.outside.usually_says(Says::Unknown);
     world.outside.script(&[Act::Doubt { arrived: true }]);

@@ -400,7 +400,8 @@ struct TestSink {
     name: String,
     /// What repeating means.
     repeat: Means,
-    /// A value to send along.
+    /// A value to send along; it comes back as a parameter.
+    #[expect(dead_code, reason = "the runtime evaluates it")]
     to: Option<Expr<String>>,
     /// Its own lane for all messages.
     lane: Option<String>,

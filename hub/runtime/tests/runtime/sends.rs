@@ -180,7 +180,9 @@ async fn an_answer_settles_a_doubt_that_a_person_was_asked_about_or_says_that_it
         world.restart().await;
         world.answer("e1", "ok").await;
         if given_up {
-            world.see("the late proof", |e| matches!(&e.what, What::Logged { text } if text.contains("given up"))).await;
+            world
+                .see("the late proof", |e| matches!(&e.what, What::Logged { text } if text.contains("given up")))
+                .await;
             world.quiet().await;
             assert_eq!(world.count(|e| e.route == "ordini" && e.what == What::Finished).await, 0);
         } else {

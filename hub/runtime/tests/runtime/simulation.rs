@@ -2,7 +2,6 @@
 //! exactly once and is through at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -76,7 +75,7 @@ impl Run {
 
     async fn step(&mut self) {
         let action = self.rng.random_range(0..100);
-        let _ = write!(self.history, "{action} ");
+        self.history.push_str(&format!("{action} "));
         match action {
             0..20 if self.orders < ORDERS_MAX => self.order(),
             20..30 if self.orders > 0 => {
@@ -114,7 +113,7 @@ impl Run {
     }
 
     fn offer(&self, n: u32) {
-        let body = json!({ "n": n, "corsia": format!("l{}", n % 3), "approva": n % 2 == 0, "vietato": n % 3 == 0 });
+        let body = json!({ "n": n, "corsia": format!("l{}", n % 3), "approva": n.is_multiple_of(2), "vietato": n.is_multiple_of(3) });
         self.world.outside.feed("ordini", vec![Feed::new(&format!("o{n}"), body)]);
     }
 
@@ -136,7 +135,7 @@ impl Run {
             if !some || self.rng.random_bool(0.7) {
                 let decision = if task.people == 2 { Decision::Approve } else { Decision::Done };
                 let person = ["anna", "bruno", "carla"][self.rng.random_range(0..3)];
-                let _ = self.world.operate().decide(&task.id, word(&task, person, decision)).await;
+                drop(self.world.operate().decide(&task.id, word(&task, person, decision)).await);
             }
         }
         for parked in open_parked(&events) {
@@ -151,7 +150,7 @@ impl Run {
             };
             let (by, note) = ("dora".to_string(), String::new());
             let release = hub_runtime::Release { parked: parked.id, action, by, entities: Vec::new(), note };
-            let _ = self.world.operate().release(release).await;
+            drop(self.world.operate().release(release).await);
         }
     }
 

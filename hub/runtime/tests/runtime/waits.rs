@@ -58,7 +58,9 @@ async fn an_answer_counts_before_and_after_the_wait_by_each_key_on_each_partitio
                 let key = if by_first { &first } else { &second };
                 if before {
                     world.answer(key, "presto").await;
-                    world.nth("the answer's route", n as usize, |e| e.route == "esiti" && e.what == What::Finished).await;
+                    world
+                        .nth("the answer's route", n as usize, |e| e.route == "esiti" && e.what == What::Finished)
+                        .await;
                     world.quiet().await;
                 }
                 world.order(n, json!({ "k1": first, "k2": second })).await;
@@ -206,7 +208,9 @@ async fn a_late_answer_withdraws_the_task_of_an_overdue_wait() {
     world.restart().await;
     world.answer("t1", "tardi").await;
     log(&world, 1, "tardi").await;
-    world.see("the withdrawal", |e| matches!(&e.what, What::TaskClosed { outcome, .. } if outcome == "withdrawn")).await;
+    world
+        .see("the withdrawal", |e| matches!(&e.what, What::TaskClosed { outcome, .. } if outcome == "withdrawn"))
+        .await;
     let decided = world.say(&task, "anna", Decision::Done).await;
     assert_eq!(decided.refused, Some(hub_life::task::Refusal::Unknown));
 }
@@ -251,7 +255,9 @@ async fn a_person_who_gives_up_a_wait_withdraws_its_task() {
     world.clock.advance(Duration::from_secs(2 * 3600));
     let _ = world.task(1).await;
     assert!(world.release(&wait, Action::GiveUp).await.done);
-    world.see("the withdrawal", |e| matches!(&e.what, What::TaskClosed { outcome, .. } if outcome == "withdrawn")).await;
+    world
+        .see("the withdrawal", |e| matches!(&e.what, What::TaskClosed { outcome, .. } if outcome == "withdrawn"))
+        .await;
     world.quiet().await;
     assert_eq!(world.keys(Topic::WAITS, "wait").await, [""; 0]);
 }

@@ -1,0 +1,117 @@
+//! Order: which message of a lane is next, and what is in memory.
+
+use hub_life::outbound as life;
+use hub_life::outbound::State;
+
+use super::{DeliverWorker, Effect, Life, Pending, REFILL, SPILL};
+use crate::Error;
+use crate::batch::Batch;
+use crate::record::Outbound;
+
+impl DeliverWorker {
+    pub(super) async fn take(&mut self, batch: &mut Batch<'_>, out: Outbound, order: u64) -> Result<(), Error> {
+        let life = Life {
+            order,
+            lane: out.lane.clone(),
+            route: out.work.route.clone(),
+            version: out.work.version.clone(),
+            from: out.from.clone(),
+            life: life::Outbound::new(self.shared.clock.now()),
+            spilled: self.spilled || self.pending.len() >= self.shared.limits.pending_max,
+        };
+        batch.put(self.place, "outbound", &out.id, &out);
+        batch.put(self.place, "life", &out.id, &life);
+        if life.spilled {
+            self.spilled = true;
+            batch.put(self.place, "spill", &format!("{order:020}"), &out.id);
+            return Ok(());
+        }
+        self.admit(&out.id, life)?;
+        self.next_of(&out.lane);
+        Ok(())
+    }
+
+    /// Takes a message into memory.
+    pub(super) fn admit(&mut self, id: &str, life: Life) -> Result<(), Error> {
+        let route = self.shared.routes.get(&life.route, &life.version);
+        let slot = route.and_then(|route| route.sink(&life.from).cloned()).ok_or_else(|| {
+            let (route, version) = (&life.route, &life.version);
+            Error::Format(format!("message {id} is on version {version} of route {route}, which is not loaded"))
+        })?;
+        let pending = Pending { lane: life.lane, order: life.order, life: life.life, slot };
+        let _ = self.pending.insert(id.to_string(), pending);
+        self.queue(id);
+        Ok(())
+    }
+
+    /// Takes a message into memory that an event is about, if the store knows it.
+    pub(super) async fn revive(&mut self, batch: &Batch<'_>, id: &str) -> Result<bool, Error> {
+        if !self.pending.contains_key(id) {
+            let Some(life) = batch.get::<Life>(self.place, "life", id).await? else { return Ok(false) };
+            self.admit(id, life)?;
+        }
+        Ok(true)
+    }
+
+    /// Takes spilled messages into memory, as there is room again.
+    pub(super) async fn refill(&mut self, batch: &mut Batch<'_>) -> Result<(), Error> {
+        let page = self.shared.backbone.scan(self.place, "spill", None, REFILL).await?;
+        self.spilled = page.len() == REFILL;
+        for (order, _) in page {
+            let Some(id) = batch.get::<String>(self.place, "spill", &order).await? else { continue };
+            batch.delete(self.place, "spill", &order);
+            let Some(life) = batch.get::<Life>(self.place, "life", &id).await? else { continue };
+            let life = Life { spilled: false, ..life };
+            batch.put(self.place, "life", &id, &life);
+            let lane = life.lane.clone();
+            self.admit(&id, life)?;
+            self.next_of(&lane);
+        }
+        self.wants_refill();
+        Ok(())
+    }
+
+    /// Comes back to spilled messages when half of memory is free.
+    pub(super) fn wants_refill(&mut self) {
+        if self.spilled && self.pending.len() <= self.shared.limits.pending_max / 2 {
+            self.timers.set(self.shared.clock.now(), SPILL);
+        }
+    }
+
+    /// Gives a message its place in its lane, or takes it away when it does not hold the lane (any more).
+    pub(super) fn queue(&mut self, id: &str) {
+        let Some(pending) = self.pending.get(id) else { return };
+        let lane = self.lanes.entry(pending.lane.clone()).or_default();
+        let holds = pending.life.holds_lane(&pending.slot.policy);
+        match holds {
+            true => drop(lane.queue.insert(pending.order, id.to_string())),
+            false => drop(lane.queue.remove(&pending.order)),
+        }
+        match holds && !matches!(pending.life.state, State::Ready { .. }) {
+            true => drop(lane.busy.insert(id.to_string())),
+            false => drop(lane.busy.remove(id)),
+        }
+        if lane.queue.is_empty() {
+            let _ = self.lanes.remove(&pending.lane);
+        }
+    }
+
+    /// The message that has the lane: one that is under way or in doubt, else the first.
+    pub(super) fn head(&self, lane: &str) -> Option<&str> {
+        let lane = self.lanes.get(lane)?;
+        lane.busy.first().or_else(|| lane.queue.values().next()).map(String::as_str)
+    }
+
+    /// Lets the lane's first message ask for a place, if it is ready.
+    pub(super) fn next_of(&mut self, lane: &str) {
+        let Some(id) = self.head(lane).map(str::to_string) else { return };
+        let Some(pending) = self.pending.get(&id) else { return };
+        if let State::Ready { not_before } = pending.life.state {
+            if not_before > self.shared.clock.now() {
+                self.timers.set(not_before, id);
+            } else if self.asking.insert(id.clone()) {
+                self.effects.push(Effect::Place(id));
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What all loops share: the store, the clock, the routes, and how the hub is.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hub_backbone::{Backbone, Blobs};
+use hub_core::{Body, Clock, Entities, Message, Value};
+use hub_route::CaseModel;
+use jiff::Timestamp;
+use tokio::sync::{oneshot, watch};
+
+use crate::admit::Admission;
+use crate::claim::Claims;
+use crate::clock::ClockGuard;
+use crate::operate::Alarm;
+use crate::record::{StoredBody, Work};
+use crate::routes::Routes;
+use crate::{Error, RouteStatus, RuntimeLimits};
+
+/// Bodies above this go to the blob store before their record.
+const INLINE_MAX: usize = 16 * 1024;
+
+/// What all loops share.
+pub(crate) struct Shared {
+    pub(crate) backbone: Arc<dyn Backbone>,
+    pub(crate) blobs: Arc<dyn Blobs>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entities: Arc<Entities>,
+    pub(crate) cases: Arc<CaseModel>,
+    pub(crate) routes: Routes,
+    pub(crate) limits: RuntimeLimits,
+    pub(crate) admission: Admission,
+    pub(crate) verdicts: Mutex<HashMap<String, oneshot::Sender<Verdict>>>,
+    pub(crate) status: Mutex<Vec<RouteStatus>>,
+    /// Taken by batches that look at hub-wide keys; see [`crate::batch::Batch::lock_keys`].
+    pub(crate) keys: Arc<tokio::sync::Mutex<()>>,
+    /// Numbers the commands of people.
+    pub(crate) commands: AtomicU64,
+    pub(super) guard: ClockGuard,
+    pub(super) stop: watch::Sender<bool>,
+    pub(super) abort: watch::Sender<bool>,
+    pub(super) failure: Mutex<Option<Error>>,
+    pub(super) ready: AtomicBool,
+}
+
+/// What the owner of a thing says to a command; see `commands.rs`.
+pub(crate) enum Verdict {
+    Decided(crate::Decided),
+    Released(crate::Released),
+}
+
+impl Shared {
+    pub(crate) fn stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Completes when the hub begins to stop.
+    pub(crate) async fn stopped(&self) {
+        drop(self.stop.subscribe().wait_for(|stop| *stop).await);
+    }
+
+    /// Completes when sends that are under way have to end.
+    pub(crate) async fn aborted(&self) {
+        drop(self.abort.subscribe().wait_for(|abort| *abort).await);
+    }
+
+    /// Completes at an instant, or never.
+    pub(crate) async fn until(&self, at: Option<Timestamp>) {
+        match at {
+            Some(_) if !self.clock_agrees() => tokio::time::sleep(Duration::from_secs(1)).await,
+            Some(at) => self.clock.sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether the wall clock can be believed: if not, nothing expires.
+    pub(crate) fn clock_agrees(&self) -> bool {
+        self.guard.off(self.clock.now()).is_none()
+    }
+
+    /// Whether this life may still act on the outside world.
+    pub(crate) fn may_act(&self) -> Result<(), String> {
+        match &*self.failure.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(format!("this hub has lost its store: {error}")),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::SeqCst) && self.failure().is_none() && !self.stopping()
+    }
+
+    /// What records and values of any size go through.
+    pub(crate) fn claims(&self) -> Claims<'_> {
+        Claims { backbone: &*self.backbone, blobs: &*self.blobs }
+    }
+
+    pub(crate) fn fail(&self, error: Error) {
+        tracing::error!(%error, "the hub stops");
+        let _ = self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        let _ = self.stop.send_replace(true);
+        let _ = self.abort.send_replace(true);
+    }
+
+    /// A body as a record holds it; large ones are durable in the blob store first.
+    pub(crate) async fn store_body(&self, body: &Body) -> Result<StoredBody, Error> {
+        if body.bytes.len() > INLINE_MAX {
+            return Ok(StoredBody::Blob(body.media, self.blobs.put(&body.bytes).await?));
+        }
+        Ok(match std::str::from_utf8(&body.bytes) {
+            Ok(text) => StoredBody::Text(body.media, text.to_string()),
+            Err(_) => StoredBody::Hex(body.media, hex::encode(&body.bytes)),
+        })
+    }
+
+    pub(crate) async fn load_body(&self, stored: &StoredBody) -> Result<Body, Error> {
+        match stored {
+            StoredBody::Text(media, text) => Ok(Body::new(*media, text.clone().into_bytes())),
+            StoredBody::Hex(media, text) => {
+                let bytes = hex::decode(text).map_err(|e| Error::Format(format!("a body cannot be read: {e}")))?;
+                Ok(Body::new(*media, bytes))
+            }
+            StoredBody::Blob(media, sha256) => match self.blobs.get(sha256).await? {
+                Some(bytes) => Ok(Body::new(*media, bytes)),
+                None => Err(Error::Format(format!("blob {sha256} is missing: restore it from a backup"))),
+            },
+        }
+    }
+
+    pub(crate) async fn message(&self, work: &Work) -> Result<Message, Error> {
+        Ok(Message {
+            id: work.id.clone(),
+            lane: hub_core::Lane(work.lane.clone()),
+            case: work.case.clone(),
+            headers: work.headers.clone(),
+            body: self.load_body(&work.body).await?,
+        })
+    }
+
+    pub(crate) fn entity(&self, code: Option<&str>) -> Value {
+        code.and_then(|code| self.entities.get(code)).cloned().unwrap_or(Value::Null)
+    }
+
+    pub(crate) fn set_status(&self, route: &str, state: &str, error: Option<String>) {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(status) = status.iter_mut().find(|status| status.name == route) {
+            (status.state, status.error) = (state.to_string(), error);
+        }
+    }
+
+    /// What an operator should look at.
+    pub(crate) fn alarms(&self) -> Vec<Alarm> {
+        let mut alarms = Vec::new();
+        let mut alarm = |name: &str, subject: &str, detail: String| {
+            alarms.push(Alarm { name: name.into(), subject: subject.into(), detail });
+        };
+        if let Some(off) = self.guard.off(self.clock.now()) {
+            alarm("clock", "wall clock", format!("it is {off:?} off the boot clock; nothing expires until they agree"));
+        }
+        if let Some(error) = self.failure() {
+            alarm("store", "backbone", error.to_string());
+        }
+        for status in self.status.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if let Some(error) = &status.error {
+                alarm("source", &status.name, error.clone());
+            }
+        }
+        alarms
+    }
+}
