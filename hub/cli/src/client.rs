@@ -26,6 +26,9 @@ pub(crate) struct Target {
 pub(crate) enum Cases {
     /// Lists cases
     List {
+        /// Only of this kind, for example `mandato` (messages without a case of their own have the kind `message`)
+        #[arg(long)]
+        kind: Option<String>,
         /// Only of this state
         #[arg(long)]
         state: Option<String>,
@@ -165,8 +168,9 @@ pub(crate) async fn messages(target: &Target) -> anyhow::Result<()> {
 pub(crate) async fn cases(target: &Target, command: Cases) -> anyhow::Result<()> {
     let api = api(target)?;
     match command {
-        Cases::List { state, entity, limit } => {
+        Cases::List { kind, state, entity, limit } => {
             let mut query = vec![("limit", limit.to_string())];
+            query.extend(kind.map(|kind| ("kind", kind)));
             query.extend(state.map(|state| ("state", state)));
             query.extend(entity.map(|entity| ("entity", entity)));
             show_list(target, &api.get("cases", &query).await?, &["id", "entity", "amount", "state", "changed_at"]);

@@ -160,5 +160,5 @@ fn tell(report: &Report, offered: &[(Offer, Answer)], seen: &Seen, world: &World
     println!("  documents   {}", world.dir.join("data/blobs").display());
     println!("  from the terminal:");
     println!("    export RACCORDO_API={admin} RACCORDO_TOKEN_FILE={}", world.dir.join("token-controllore").display());
-    println!("    target/release/raccordo cases list");
+    println!("    target/release/raccordo cases list --kind mandato");
 }
