@@ -1,5 +1,7 @@
 //! End-to-end tests of the binary.
 
+#[path = "cli/bad_input.rs"]
+mod bad_input;
 #[path = "cli/crash.rs"]
 mod crash;
 #[path = "cli/first_route.rs"]

@@ -12,7 +12,7 @@ use hub_core::{
     read_json,
 };
 use hub_route::expression::{Program, Roots};
-use hub_route::plan::{Op, OpKind, Plan};
+use hub_route::plan::{CasePlan, Op, OpKind, Plan};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
@@ -162,15 +162,18 @@ async fn admitted(
     };
     let bound = Value::Object(Map::new());
     let roots = Roots::new(&message, &Value::Null, &bound, now);
-    let case = find_case(shared, &route.plan, &roots, &message);
-    if let Ok(case) = &case {
+    let case = find_case(shared, route.plan.case.as_ref(), &roots, &message);
+    // An amount that cannot be read is the judges' to tell, in the order's own words: for them the rest of the case is enough.
+    let bare = route.plan.case.clone().map(|plan| CasePlan { amount: None, ..plan });
+    let known = find_case(shared, bare.as_ref(), &roots, &message);
+    if let Ok(case) = case.as_ref().or(known.as_ref()) {
         message.case = case.clone();
     }
     let entity = shared.entity(message.case.entity.as_deref());
     let mut judged = 0;
     for op in route.plan.segments.get("").map_or(&[][..], |s| &s.ops).iter().take(route.plan.judges) {
         // Without a case later judges would only repeat, in other words, what the first one says.
-        if judged > 0 && case.is_err() {
+        if judged > 0 && known.is_err() {
             break;
         }
         match run_judge(shared, route, op, message.clone(), (now, &entity, &bound)).await {
@@ -214,8 +217,8 @@ async fn run_judge(
     }
 }
 
-fn find_case(shared: &Shared, plan: &Plan, roots: &Roots, message: &Message) -> Result<Case, Problem> {
-    let Some(case_plan) = &plan.case else { return Ok(Case::of_message(&message.id)) };
+fn find_case(shared: &Shared, plan: Option<&CasePlan>, roots: &Roots, message: &Message) -> Result<Case, Problem> {
+    let Some(case_plan) = plan else { return Ok(Case::of_message(&message.id)) };
     let case = case_of(case_plan, roots).map_err(|e| Problem::at("admission.case", "", e.to_string()))?;
     match &case.entity {
         Some(entity) if shared.entities.get(entity).is_none() => {

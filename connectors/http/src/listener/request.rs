@@ -8,7 +8,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hub_core::{Body, Headers, Incoming, Media, MessageId, Span, TransportKey, header};
 use hyper::body::Incoming as Stream;
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use tokio::sync::oneshot;
 
@@ -23,35 +24,60 @@ const BODY_WITHIN: Duration = Duration::from_secs(30);
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Longest `Idempotency-Key`.
 const KEY_CHARS_MAX: usize = 255;
+/// How much of a refused body is still read, and for how long.
+const LEFT_BYTES_MAX: usize = 16 * 1024 * 1024;
+const LEFT_WITHIN: Duration = Duration::from_secs(10);
 /// What a client is told to wait when the hub is full.
 const FULL: Span = Span(Duration::from_secs(1));
 
 /// Takes a request from its headers to its answer.
 pub(super) async fn handle(core: &Core, peer_name: Option<&str>, request: Request<Stream>) -> Answer {
-    match admitted(core, peer_name, request).await {
-        Ok(answer) | Err(answer) => answer,
+    let (parts, mut body) = request.into_parts();
+    match admitted(core, peer_name, &parts, &mut body).await {
+        Ok(answer) => answer,
+        Err(refusal) => {
+            swallow(&parts.headers, body);
+            refusal
+        }
     }
 }
 
-async fn admitted(core: &Core, peer_name: Option<&str>, request: Request<Stream>) -> Result<Answer, Answer> {
-    let found = core.doors().get(request.uri().path()).cloned();
+/// Reads on what a refused sender still sends, while the refusal goes out. If the connection closed on it instead, most
+/// senders would hear of a broken pipe and not of the reason. One that asked whether to send its body has not sent it.
+fn swallow(headers: &HeaderMap, mut body: Stream) {
+    if headers.contains_key(EXPECT) {
+        return;
+    }
+    let left = async move {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > LEFT_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    drop(tokio::spawn(tokio::time::timeout(LEFT_WITHIN, left)));
+}
+
+async fn admitted(core: &Core, peer_name: Option<&str>, request: &Parts, body: &mut Stream) -> Result<Answer, Answer> {
+    let found = core.doors().get(request.uri.path()).cloned();
     let door = match found {
         None => return Err(problem(StatusCode::NOT_FOUND, "not-found", "not found", "no route takes messages here")),
         Some(None) => return Err(answer::unavailable(FULL, "the route is not running at the moment")),
         Some(Some(door)) => door,
     };
-    let sender = sender(core, &door, peer_name, request.headers())?;
-    if request.method() != Method::POST {
+    let sender = sender(core, &door, peer_name, &request.headers)?;
+    if request.method != Method::POST {
         return Err(answer::method_not_allowed());
     }
-    let media = media(&door, request.headers())?;
-    let key = key(&door, request.headers())?;
-    within(&door, request.headers())?;
+    let media = media(&door, &request.headers)?;
+    let key = key(&door, &request.headers)?;
+    within(&door, &request.headers)?;
     let full = || answer::busy(FULL, "too many requests are under way; send the request again later");
     let permit = core.permits.clone().try_acquire_owned().map_err(|_| full())?;
-    let (parts, body) = request.into_parts();
     let bytes = read(&door, body).await?;
-    let message = message(&door, &sender, key, &parts.headers, Body::new(media, bytes));
+    let message = message(&door, &sender, key, &request.headers, Body::new(media, bytes));
     let has_key = message.key.is_some();
     let (reply, verdict) = oneshot::channel();
     // Never waits: the queue holds as many as there are permits.
@@ -125,7 +151,7 @@ fn within(door: &Door, headers: &HeaderMap) -> Result<(), Answer> {
     if announced.is_some_and(|bytes| bytes > door.bytes_max) { Err(too_large(door)) } else { Ok(()) }
 }
 
-async fn read(door: &Door, body: Stream) -> Result<Bytes, Answer> {
+async fn read(door: &Door, body: &mut Stream) -> Result<Bytes, Answer> {
     let bytes_max = usize::try_from(door.bytes_max).unwrap_or(usize::MAX);
     let title = "the body did not arrive";
     match tokio::time::timeout(BODY_WITHIN, Limited::new(body, bytes_max).collect()).await {

@@ -15,13 +15,18 @@ pub(crate) struct Life {
 impl Life {
     /// Starts a hub and waits until it is ready.
     pub(crate) fn begin(config: &Path) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_raccordo"))
-            .args(["run", "--until-stdin-closes", "--config"])
-            .arg(config)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the hub starts");
+        Self::of(&mut Command::new(env!("CARGO_BIN_EXE_raccordo")), config)
+    }
+
+    /// The same, with everything that it logs (its debug lines too) in a file.
+    pub(crate) fn begin_logged(config: &Path, log: std::fs::File) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_raccordo"));
+        Self::of(command.env("RACCORDO_LOG", "debug").stderr(log), config)
+    }
+
+    fn of(command: &mut Command, config: &Path) -> Self {
+        let command = command.args(["run", "--until-stdin-closes", "--config"]).arg(config);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the hub starts");
         let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
         let ready = lines.by_ref().map_while(Result::ok).find(|line| line.starts_with("ready"));
         let Some(ready) = ready else {
