@@ -149,7 +149,7 @@ fn a_wrong_schema_is_named() {
 /// The official OPI flow schema and a sample of it, where the machine has them.
 #[test]
 fn the_official_flow_schema_judges_its_sample() {
-    let shared = PathBuf::from("/work/shared");
+    let shared = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"));
     let schema = shared.join("standards/siope/OPI_FLUSSO_ORDINATIVI_V_1_7_1.xsd");
     let sample = shared.join("samples/siope/flusso_ordinativi.xml");
     let (true, Ok(sample)) = (schema.is_file(), std::fs::read(sample)) else {

@@ -9,8 +9,8 @@ use simulators::siope::Settings;
 
 use crate::support::{A2A, Bench, Flow, mandato, pack, reversale, settings};
 
-const STANDARDS: &str = "/work/shared/standards/siope";
-const SAMPLE: &str = "/work/shared/samples/siope/flusso_ordinativi.xml";
+const STANDARDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/standards/siope");
+const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/samples/siope/flusso_ordinativi.xml");
 const FLOW_XSD: &str = "OPI_FLUSSO_ORDINATIVI_V_1_7_1.xsd";
 const PLACEHOLDER: &str = "<ds:Signature xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\"><ds:SignedInfo>\
     <ds:CanonicalizationMethod Algorithm=\"a\"/><ds:SignatureMethod Algorithm=\"a\"/><ds:Reference>\

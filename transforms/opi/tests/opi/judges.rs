@@ -20,7 +20,10 @@ pub(crate) fn our_path() -> PathBuf {
 
 /// The official schema, if this machine has it; it is not part of the repository.
 pub(crate) fn official_path() -> Option<PathBuf> {
-    let path = PathBuf::from("/work/shared/standards/siope/OPI_FLUSSO_ORDINATIVI_V_1_7_1.xsd");
+    let path = PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../../shared/standards/siope/OPI_FLUSSO_ORDINATIVI_V_1_7_1.xsd"
+    ));
     let found = path.exists();
     if !found {
         eprintln!("skipped: the official OPI schema is not on this machine");
