@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::client::{Cases, Dead, Target, Tasks};
-use crate::{app, client, demo, offline};
+use crate::{app, bench, client, demo, offline};
 
 /// Integration hub for public payments: nothing lost, nothing sent twice, everything proved.
 #[derive(Parser, Debug)]
@@ -76,6 +76,8 @@ enum Command {
         #[command(subcommand)]
         command: Dead,
     },
+    /// Measures this machine: each figure beside a bare loop or a goal
+    Bench(bench::Options),
     /// Works on the ledger of a stopped hub
     #[command(subcommand)]
     Ledger(Ledger),
@@ -154,6 +156,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Cases { target, command } => client::cases(&target, command).await?,
         Command::Tasks { target, command } => client::tasks(&target, command).await?,
         Command::Dead { target, command } => client::dead(&target, command).await?,
+        Command::Bench(options) => return Box::pin(bench::run(options)).await,
         Command::Ledger(Ledger::Digest { config }) => offline::digest(&config).await?,
         Command::Ledger(Ledger::Rebuild { config }) => offline::rebuild(&config).await?,
     }

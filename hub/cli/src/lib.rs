@@ -5,6 +5,7 @@
 //! outside world.
 
 mod app;
+mod bench;
 mod bundle;
 mod client;
 mod command;
