@@ -9,6 +9,7 @@
 mod http;
 mod intake;
 mod machine;
+mod month;
 mod percentiles;
 mod process;
 mod scratch;
@@ -38,6 +39,8 @@ pub(crate) struct Options {
 enum Bench {
     /// Durable messages over HTTP, beside a bare loop that appends and syncs
     Intake(intake::Options),
+    /// A region's month: 15,000 orders from HTTP to the bank's last word
+    Month(month::Options),
 }
 
 /// What all benches take.
@@ -110,5 +113,6 @@ impl Run {
 pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     match options.bench {
         Bench::Intake(options) => intake::run(options).await,
+        Bench::Month(options) => month::run(options).await,
     }
 }

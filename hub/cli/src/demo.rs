@@ -19,8 +19,8 @@ pub use judge::{Report, Seen, judge};
 pub use orders::{Offer, Order, load_orders};
 pub use people::{People, Team};
 pub use sender::{Answer, Sender};
-pub(crate) use world::siope_settings;
 pub use world::{World, WorldSettings, repository};
+pub(crate) use world::{copy_tree, make_key, siope_settings};
 
 use crate::app::App;
 

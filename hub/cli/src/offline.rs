@@ -93,6 +93,9 @@ pub(crate) struct SimulateSiope {
     /// Schema that flows must fit
     #[arg(long, default_value = "config/schemas/opi/flusso_ordinativi-1.7.1.xsd")]
     xsd: PathBuf,
+    /// Does not validate flows against a schema, which takes most of the simulator's time
+    #[arg(long)]
+    no_xsd: bool,
     /// Remembers everything across restarts
     #[arg(long)]
     remember: bool,
@@ -105,7 +108,7 @@ pub(crate) struct SimulateSiope {
 pub(crate) async fn simulate_siope(options: SimulateSiope) -> anyhow::Result<()> {
     let settings = crate::demo::siope_settings(&options.dir, &options.client, options.bind, options.control)?;
     let settings = simulators::siope::Settings {
-        xsd: Some(options.xsd),
+        xsd: (!options.no_xsd).then_some(options.xsd),
         state_dir: options.remember.then(|| options.dir.join("state")),
         ack_after: options.ack_after.0,
         ..settings

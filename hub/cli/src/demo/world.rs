@@ -172,7 +172,7 @@ fn clear(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
+pub(crate) fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
         let entry = entry?;
@@ -199,7 +199,7 @@ fn a2a_ids(entities: &Path) -> anyhow::Result<Vec<String>> {
     Ok(ids)
 }
 
-fn make_key(dir: &Path) -> anyhow::Result<()> {
+pub(crate) fn make_key(dir: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir)?;
     let (key, cert) = transform_sign::demo_key("Raccordo demo treasury")?;
     std::fs::write(dir.join("opi.key.pem"), key)?;
