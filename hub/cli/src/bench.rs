@@ -4,17 +4,21 @@
 //! prints lines for people or, with `--json`, one JSON object on the last line ([`sheet`]). What is counted comes from
 //! comparing what was offered with what the other side saw, never from the hub's own counters.
 
-#![allow(dead_code, reason = "the frame stands before all of its benches")]
-
 mod http;
 mod intake;
+mod kill;
 mod machine;
 mod month;
 mod percentiles;
 mod process;
+mod receiver;
+mod rest;
 mod scratch;
+mod sender;
 mod sheet;
 mod site;
+mod start;
+mod waits;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,6 +45,12 @@ enum Bench {
     Intake(intake::Options),
     /// A region's month: 15,000 orders from HTTP to the bank's last word
     Month(month::Options),
+    /// Time until the first right answer, memory at rest, and a start after SIGKILL with a full store
+    Start(start::Options),
+    /// Cases that wait for an answer: what they cost, and how fast they are woken
+    Waits(waits::Options),
+    /// SIGKILL again and again while files go to a receiver that can be neither asked nor keyed
+    Kill(kill::Options),
 }
 
 /// What all benches take.
@@ -114,5 +124,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     match options.bench {
         Bench::Intake(options) => intake::run(options).await,
         Bench::Month(options) => month::run(options).await,
+        Bench::Start(options) => start::run(options).await,
+        Bench::Waits(options) => waits::run(options).await,
+        Bench::Kill(options) => kill::run(options).await,
     }
 }

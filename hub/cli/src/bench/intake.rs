@@ -5,13 +5,14 @@ mod bare;
 mod load;
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 
 use super::percentiles::{Times, median};
 use super::process::{Process, own_cpu_s};
+use super::rest::rest;
 use super::site::Site;
 use super::{Common, Run, Sheet};
 
@@ -22,10 +23,6 @@ from:
 steps:
   - filter: body.numero > 0
 ";
-/// How long the hub may take to work off what it has taken.
-const DRAINED_WITHIN: Duration = Duration::from_secs(300);
-/// Between two looks at whether the hub rests.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// `raccordo bench intake`
 #[derive(Args, Debug)]
@@ -106,21 +103,6 @@ async fn measure(
     cost.took_s += took.as_secs_f64();
     ours.add(times, took);
     Ok(())
-}
-
-/// Waits until the hub has worked off what it took: it uses no CPU any more.
-async fn rest(hub: &Process) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    let mut before = hub.usage()?.cpu_s;
-    loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let now = hub.usage()?.cpu_s;
-        if now - before < 0.02 {
-            return Ok(());
-        }
-        anyhow::ensure!(begun.elapsed() < DRAINED_WITHIN, "the hub does not come to rest:\n{}", hub.log_end());
-        before = now;
-    }
 }
 
 fn sheet(run: &Run, hub: &Process, mut ours: Side, mut theirs: Side, cost: &Cost) -> anyhow::Result<Sheet> {
