@@ -116,11 +116,6 @@ impl Process {
         Ok(Usage { peak_rss_mib: mib("VmHWM")?, rss_mib: mib("VmRSS")?, cpu_s: cpu_seconds(&read("stat")?) })
     }
 
-    /// Whether it still runs.
-    pub(crate) fn is_running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
-    }
-
     /// SIGKILL; on return the process is gone.
     ///
     /// # Errors
