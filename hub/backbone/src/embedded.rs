@@ -273,18 +273,22 @@ impl Backbone for Embedded {
         bytes_max: usize,
     ) -> Result<Vec<Stored>, Error> {
         let id = self.place(place)?;
+        // Workers ask again and again for what is not there yet.
+        if from >= self.shared.head(place)?.0 {
+            return Ok(Vec::new());
+        }
         let page = records::Page { from, records_max, bytes_max };
-        self.readers.run(move |conn| records::read(conn, place, id, page)).await
+        self.readers.here(|conn| readers::snapshot(conn, |conn| records::read(conn, place, id, page))).await
     }
 
     async fn position(&self, place: Place) -> Result<Offset, Error> {
-        let id = self.place(place)?;
-        self.readers.run(move |conn| places::head(conn, place, id).map(|head| head.position)).await
+        admit_place(place, self.shared.places.partitions)?;
+        self.shared.head(place).map(|(_, position)| position)
     }
 
     async fn end(&self, place: Place) -> Result<Offset, Error> {
-        let id = self.place(place)?;
-        self.readers.run(move |conn| places::head(conn, place, id).map(|head| head.next)).await
+        admit_place(place, self.shared.places.partitions)?;
+        self.shared.head(place).map(|(next, _)| next)
     }
 
     async fn changed(&self, place: Place, after: Offset) -> Result<(), Error> {
@@ -294,8 +298,7 @@ impl Backbone for Embedded {
 
     async fn get(&self, place: Place, space: &str, key: &str) -> Result<Option<Bytes>, Error> {
         let id = self.place(place)?;
-        let (space, key) = (space.to_owned(), key.to_owned());
-        self.readers.run(move |conn| records::get(conn, place, id, &space, &key)).await
+        self.readers.here(|conn| records::get(conn, place, id, space, key)).await
     }
 
     async fn scan(
@@ -306,8 +309,7 @@ impl Backbone for Embedded {
         limit: usize,
     ) -> Result<Vec<(String, Bytes)>, Error> {
         let id = self.place(place)?;
-        let (space, after) = (space.to_owned(), after.map(str::to_owned));
-        self.readers.run(move |conn| records::scan(conn, place, id, &space, after.as_deref(), limit)).await
+        self.readers.here(|conn| records::scan(conn, place, id, space, after, limit)).await
     }
 
     async fn trim(&self, place: Place, before: Offset) -> Result<(), Error> {

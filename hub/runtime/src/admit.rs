@@ -77,7 +77,7 @@ pub(crate) async fn admit(
     let mut batch = Batch::new(shared.claims());
     let mut verdicts = Vec::with_capacity(judged.len());
     for judged in judged {
-        verdicts.push(take(shared, route, &mut batch, judged, now).await?);
+        verdicts.push(take(route, &mut batch, judged, now).await?);
     }
     if let Some(cursor) = cursor {
         batch.put(cursor_place(shared, &route.plan.route), "cursor", &route.plan.route, &cursor);
@@ -251,7 +251,6 @@ fn too_long(expression: &str, bytes: usize) -> String {
 // -- taking: keys, append ---------------------------------------------------------------------------------------------------
 
 async fn take(
-    shared: &Shared,
     route: &Route,
     batch: &mut Batch<'_>,
     judged: Judged,
@@ -263,7 +262,7 @@ async fn take(
         return match again(&taken, &judged) {
             Verdict::Conflict { detail } if !judged.incoming.answerable => {
                 let problem = Problem::at("admission.conflict", "", detail);
-                park(shared, route, batch, judged, &[problem], now).await
+                park(route, batch, judged, &[problem], now).await
             }
             verdict => Ok(verdict),
         };
@@ -273,7 +272,7 @@ async fn take(
         Err(problems) if judged.incoming.answerable => return Ok(Verdict::Refused { problems: problems.clone() }),
         Err(problems) => {
             let problems = problems.clone();
-            return park(shared, route, batch, judged, &problems, now).await;
+            return park(route, batch, judged, &problems, now).await;
         }
     };
     let taken = Taken {
@@ -288,13 +287,13 @@ async fn take(
             Some(first) if judged.incoming.answerable => return Ok(collision(key, &first)),
             Some(first) => {
                 let problem = Problem::at("admission.duplicate", "", collision_text(key, &first));
-                return park(shared, route, batch, judged, &[problem], now).await;
+                return park(route, batch, judged, &[problem], now).await;
             }
             None => batch.put(place, "business", key, &taken),
         }
     }
     batch.put(home, "transport", &transport, &taken);
-    let work = work_of(shared, route, &judged.incoming, admitted.case.clone(), admitted.lane.clone(), now).await?;
+    let work = work_of(batch, route, &judged.incoming, (admitted.case.clone(), admitted.lane.clone()), now).await?;
     let source = judged.incoming.headers.get(header::ORIGIN).cloned().unwrap_or_default();
     batch.event(event_of(
         &work,
@@ -337,11 +336,10 @@ fn collision_text(key: &str, first: &Taken) -> String {
 }
 
 async fn work_of(
-    shared: &Shared,
+    batch: &mut Batch<'_>,
     route: &Route,
     incoming: &Incoming,
-    case: Case,
-    lane: String,
+    (case, lane): (Case, String),
     now: Timestamp,
 ) -> Result<Work, Error> {
     Ok(Work {
@@ -354,7 +352,7 @@ async fn work_of(
         lane,
         case,
         headers: incoming.headers.clone(),
-        body: shared.store_body(&incoming.body).await?,
+        body: batch.store_body(&incoming.body).await?,
         bound: Value::Object(Map::new()),
         base: None,
         failures: 0,
@@ -363,7 +361,6 @@ async fn work_of(
 
 /// Keeps a message that is not admitted and whose sender cannot be told: raw bytes and all reasons, for a person.
 async fn park(
-    shared: &Shared,
     route: &Route,
     batch: &mut Batch<'_>,
     judged: Judged,
@@ -380,7 +377,7 @@ async fn park(
     if batch.get::<ParkedWork>(place, "parked", &id).await?.is_some() {
         return Ok(Verdict::Parked { id: incoming.id });
     }
-    let work = work_of(shared, route, &incoming, case, lane, now).await?;
+    let work = work_of(batch, route, &incoming, (case, lane), now).await?;
     let mut evidence = refusal_evidence(problems);
     evidence["headers"] = json!(incoming.headers);
     let parked = Parked {
@@ -388,7 +385,7 @@ async fn park(
         kind: ParkedKind::Refused,
         reason: problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
         evidence,
-        sha256: shared.blobs.put(&incoming.body.bytes).await?,
+        sha256: batch.keep(&incoming.body.bytes).await?,
         mime: incoming.body.media.mime().to_string(),
     };
     batch.tell(&work, now, What::Parked(parked));

@@ -1,12 +1,13 @@
 //! One atomic step of a loop: what it reads sees what it has already written.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use hub_backbone::{Commit, Offset, Place, Topic};
 use hub_core::journal::{EVENT_VERSION, Event, What};
-use hub_core::{Case, Value};
+use hub_core::{Body, Case, Value, sha256_hex};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,10 +15,16 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::Error;
 use crate::claim::{self, Claims};
-use crate::record::{CaseRecord, InboxRecord, OutboxRecord, WaitRecord, Work, decode, encode};
+use crate::record::{CaseRecord, InboxRecord, OutboxRecord, StoredBody, WaitRecord, Work, decode, encode};
 
 /// Events of one case that one record takes: each is at most [`claim::EVENT_MAX`] large.
 const EVENTS_MAX: usize = 64;
+
+/// Bytes for the blob store that one batch holds back, at most.
+const KEPT_MAX: usize = 8 << 20;
+
+/// Bodies above this go to the blob store before their record.
+const INLINE_MAX: usize = 16 * 1024;
 
 /// Collects outputs and state changes of one commit.
 pub(crate) struct Batch<'a> {
@@ -31,12 +38,14 @@ pub(crate) struct Batch<'a> {
     /// Held from the first look at hub-wide keys until the commit is over, so that two partitions never both find a key
     /// unused. There is one such lock, and a batch takes it at most once: nobody waits in a circle.
     keys: Option<OwnedMutexGuard<()>>,
+    /// Bytes for the blob store, by hash.
+    kept: BTreeMap<String, Bytes>,
 }
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(claims: Claims<'a>) -> Self {
         let (commit, overlay, events) = (Commit::new(), HashMap::new(), Vec::new());
-        Self { claims, commit, overlay, events, last_case: None, keys: None }
+        Self { claims, commit, overlay, events, last_case: None, keys: None, kept: BTreeMap::new() }
     }
 
     /// Keeps other partitions away from hub-wide keys until this batch is committed or dropped.
@@ -44,6 +53,34 @@ impl<'a> Batch<'a> {
         if self.keys.is_none() {
             self.keys = Some(lock.clone().lock_owned().await);
         }
+    }
+
+    /// Keeps bytes in the blob store, together with all others of this batch: they are durable before anything of the
+    /// commit is. Gives their SHA-256.
+    pub(crate) async fn keep(&mut self, bytes: &Bytes) -> Result<String, Error> {
+        let sha256 = sha256_hex(bytes);
+        let _ = self.kept.insert(sha256.clone(), bytes.clone());
+        if self.kept.values().map(Bytes::len).sum::<usize>() > KEPT_MAX {
+            self.keep_now().await?;
+        }
+        Ok(sha256)
+    }
+
+    /// A body as a record holds it; a large one is kept as a blob.
+    pub(crate) async fn store_body(&mut self, body: &Body) -> Result<StoredBody, Error> {
+        if body.bytes.len() > INLINE_MAX {
+            return Ok(StoredBody::Blob(body.media, self.keep(&body.bytes).await?));
+        }
+        Ok(match std::str::from_utf8(&body.bytes) {
+            Ok(text) => StoredBody::Text(body.media, text.to_string()),
+            Err(_) => StoredBody::Hex(body.media, hex::encode(&body.bytes)),
+        })
+    }
+
+    async fn keep_now(&mut self) -> Result<(), Error> {
+        let kept = std::mem::take(&mut self.kept);
+        let _ = try_join_all(kept.values().map(|bytes| self.claims.blobs.put(bytes))).await?;
+        Ok(())
     }
 
     /// The partition that owns a key.
@@ -153,6 +190,7 @@ impl<'a> Batch<'a> {
     /// Makes everything durable.
     pub(crate) async fn commit(mut self) -> Result<Written, Error> {
         self.flush_events();
+        self.keep_now().await?;
         self.claims.check_large(&mut self.commit).await?;
         let offsets = self.claims.backbone.commit(self.commit).await?;
         Ok(Written(offsets))

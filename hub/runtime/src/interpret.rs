@@ -14,7 +14,7 @@ use serde_json::Map;
 use crate::Error;
 use crate::batch::{Batch, event_of};
 use crate::hub::Shared;
-use crate::record::{Answer, WaitRecord, Work};
+use crate::record::{Answer, StoredBody, WaitRecord, Work};
 use crate::routes::Route;
 
 /// Segments that one message may pass in one go; a plan is a tree, so this is never reached by a right one.
@@ -62,6 +62,8 @@ pub(crate) struct Run<'r> {
     route: &'r Route,
     work: Work,
     message: Message,
+    /// Where the body lies already, as long as it is this one: it is named then, not written again.
+    stored: Option<StoredBody>,
     entity: Value,
     roots: Option<Roots>,
     now: Timestamp,
@@ -75,7 +77,8 @@ pub(crate) async fn run(shared: &Shared, route: &Route, mut work: Work, batch: &
     let message = shared.message(&work).await?;
     let entity = shared.entity(work.case.entity.as_deref());
     let now = shared.clock.now();
-    let mut run = Run { shared, route, work, message, entity, roots: None, now };
+    let stored = Some(work.body.clone()).filter(|body| matches!(body, StoredBody::Blob(..)));
+    let mut run = Run { shared, route, work, message, stored, entity, roots: None, now };
     for _ in 0..HOPS_MAX {
         let Some(segment) = route.plan.segments.get(&run.work.segment) else {
             return Err(invalid("route.segment", "", format!("the route has no segment `{}`", run.work.segment)));
@@ -186,7 +189,7 @@ impl Run<'_> {
             OpKind::Map(mapping) => {
                 let value = mapping.eval(self.roots()).map_err(|e| wrong(place, &e))?;
                 self.message.body = Body::json(&value);
-                self.roots = None;
+                (self.stored, self.roots) = (None, None);
             }
             OpKind::Filter(condition) => {
                 if !self.holds(place, condition)? {
@@ -239,7 +242,10 @@ impl Run<'_> {
             StepError::Invalid(problems) => Halt::Invalid(problems),
             StepError::Unavailable(cause) => Halt::Unavailable(format!("step {place}: {cause}")),
         })?;
-        if applied.message.body != self.message.body || applied.message.headers != self.message.headers {
+        if applied.message.body != self.message.body {
+            (self.stored, self.roots) = (None, None);
+        }
+        if applied.message.headers != self.message.headers {
             self.roots = None;
         }
         // Identity, order and case are the runtime's.
@@ -290,7 +296,8 @@ impl Run<'_> {
         batch: &mut Batch<'_>,
     ) -> Result<(), Halt> {
         let body = &self.message.body;
-        let sha256 = self.shared.blobs.put(&body.bytes).await?;
+        let sha256 = batch.keep(&body.bytes).await?;
+        self.stored = Some(StoredBody::Blob(body.media, sha256.clone()));
         let extension = match body.media {
             Media::Json => "json",
             Media::Xml => "xml",

@@ -144,7 +144,7 @@ impl ProcessWorker {
     async fn park(&self, batch: &mut Batch<'_>, work: Work, problems: &[Problem]) -> Result<(), Error> {
         let id = owned_id(self.place, &format!("{}.{}", work.id, work.segment));
         let body = self.shared.load_body(&work.body).await?;
-        let sha256 = self.shared.blobs.put(&body.bytes).await?;
+        let sha256 = batch.keep(&body.bytes).await?;
         let parked = Parked {
             id: id.clone(),
             kind: ParkedKind::Step,

@@ -226,7 +226,7 @@ impl DeliverWorker {
             kind,
             reason: reason.to_string(),
             evidence,
-            sha256: self.shared.blobs.put(&body.bytes).await?,
+            sha256: batch.keep(&body.bytes).await?,
             mime: body.media.mime().to_string(),
         };
         batch.tell(&out.work, now, What::Parked(parked));

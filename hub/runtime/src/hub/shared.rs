@@ -19,9 +19,6 @@ use crate::record::{StoredBody, Work};
 use crate::routes::Routes;
 use crate::{Error, RouteStatus, RuntimeLimits};
 
-/// Bodies above this go to the blob store before their record.
-const INLINE_MAX: usize = 16 * 1024;
-
 /// What all loops share.
 pub(crate) struct Shared {
     pub(crate) backbone: Arc<dyn Backbone>,
@@ -106,17 +103,6 @@ impl Shared {
         let _ = self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         let _ = self.stop.send_replace(true);
         let _ = self.abort.send_replace(true);
-    }
-
-    /// A body as a record holds it; large ones are durable in the blob store first.
-    pub(crate) async fn store_body(&self, body: &Body) -> Result<StoredBody, Error> {
-        if body.bytes.len() > INLINE_MAX {
-            return Ok(StoredBody::Blob(body.media, self.blobs.put(&body.bytes).await?));
-        }
-        Ok(match std::str::from_utf8(&body.bytes) {
-            Ok(text) => StoredBody::Text(body.media, text.to_string()),
-            Err(_) => StoredBody::Hex(body.media, hex::encode(&body.bytes)),
-        })
     }
 
     pub(crate) async fn load_body(&self, stored: &StoredBody) -> Result<Body, Error> {

@@ -35,7 +35,7 @@ impl Run<'_> {
             End::To(send) => self.send(segment, send, batch).await.map(|()| None),
             End::Await { name, keys, within, bind, on_timeout, next } => {
                 let keys = self.wait_keys(&segment.id, keys)?;
-                let work = self.work_at(next, self.now).await?;
+                let work = self.work_at(next, self.now, batch).await?;
                 let wait = Wait {
                     id: MessageId::derive(&[self.work.id.as_str(), "await", &segment.id]).to_string(),
                     name: name.clone(),
@@ -59,22 +59,25 @@ impl Run<'_> {
     }
 
     /// The message as it is now, pointed at a segment.
-    pub(super) async fn work_at(&self, segment: &str, at: Timestamp) -> Result<Work, Halt> {
+    pub(super) async fn work_at(&self, segment: &str, at: Timestamp, batch: &mut Batch<'_>) -> Result<Work, Halt> {
         let mut work = self.work.clone().at_segment(segment, at, None, NULL);
-        work.body = self.shared.store_body(&self.message.body).await?;
+        work.body = match &self.stored {
+            Some(stored) => stored.clone(),
+            None => batch.store_body(&self.message.body).await?,
+        };
         Ok(work)
     }
 
     /// What the children of a split have in common. Large parts lie in the blob store once, not in each child.
-    pub(super) async fn template(&self, item: &str) -> Result<Work, Halt> {
-        let mut template = self.work_at(item, self.now).await?;
+    pub(super) async fn template(&self, item: &str, batch: &mut Batch<'_>) -> Result<Work, Halt> {
+        let mut template = self.work_at(item, self.now, batch).await?;
         let body = &self.message.body;
-        if body.bytes.len() > SHARED_MIN {
-            template.body = StoredBody::Blob(body.media, self.shared.blobs.put(&body.bytes).await?);
+        if body.bytes.len() > SHARED_MIN && self.stored.is_none() {
+            template.body = StoredBody::Blob(body.media, batch.keep(&body.bytes).await?);
         }
         let bound = template.bound.to_string();
         if bound.len() > SHARED_MIN {
-            template.base = Some(self.shared.blobs.put(bound.as_bytes()).await?);
+            template.base = Some(batch.keep(&bound.into_bytes().into()).await?);
             template.bound = Value::Object(Map::new());
         }
         Ok(template)
@@ -96,7 +99,7 @@ impl Run<'_> {
                 return Err(invalid("split.no-list", &segment.id, format!("`{}` gave {other}, not a list", each.text)));
             }
         };
-        let template = self.template(item).await?;
+        let template = self.template(item, batch).await?;
         for (index, element) in list.into_iter().enumerate() {
             let mut child = template.clone().at_segment(item, self.now, Some(bind), element);
             child.id = self.work.id.child(&segment.id, index);
@@ -137,7 +140,7 @@ impl Run<'_> {
         let id = owned_id(place, id.as_str());
         let outbound = Outbound {
             id: id.clone(),
-            work: self.work_at(&plan.next, self.work.at).await?,
+            work: self.work_at(&plan.next, self.work.at, batch).await?,
             from: segment.id.clone(),
             sink: plan.kind.to_string(),
             lane,
@@ -208,7 +211,7 @@ impl Run<'_> {
             people: plan.people,
             title: title.unwrap_or_else(|| format!("{} {}", self.work.case.kind, self.work.case.id)),
             requester: requester.unwrap_or_default(),
-            sha256: self.shared.blobs.put(&self.message.body.bytes).await?,
+            sha256: batch.keep(&self.message.body.bytes).await?,
             mime: self.message.body.media.mime().to_string(),
             deadline: self.now + plan.within.0,
         };
@@ -217,7 +220,7 @@ impl Run<'_> {
             life: task_life(&task, self.work.case.entity.clone(), escalate),
             task,
             case: self.work.case.clone(),
-            work: Some(self.work_at(&plan.next, self.now).await?),
+            work: Some(self.work_at(&plan.next, self.now, batch).await?),
             bind: plan.bind.clone(),
             on_reject: plan.on_reject.clone(),
             within_ms: u64::try_from(plan.within.0.as_millis()).unwrap_or(u64::MAX),

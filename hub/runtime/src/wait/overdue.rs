@@ -55,7 +55,7 @@ impl WaitWorker {
         batch.tell(&wait.work, now, What::WaitTimedOut { wait: wait.id.clone(), name: wait.name.clone() });
         let reason = format!("no answer `{}` for {} within {} ms", wait.name, wait.keys.join(", "), wait.within_ms);
         if let OnTimeoutName::Task(role) = &wait.on_timeout {
-            let _ = self.shared.blobs.put(reason.as_bytes()).await?;
+            let _ = batch.keep(&reason.clone().into_bytes().into()).await?;
             let mut open = note(&wait.work, role, &reason, now, self.place, &format!("{}.late.{now}", wait.id));
             open.about = Some(wait.id.clone());
             wait.task = Some(open.task.id.clone());
@@ -79,7 +79,7 @@ impl WaitWorker {
             kind: ParkedKind::Wait,
             reason,
             evidence: json!({ "name": wait.name, "keys": wait.keys, "deadline": wait.life.deadline }),
-            sha256: self.shared.blobs.put(&body.bytes).await?,
+            sha256: batch.keep(&body.bytes).await?,
             mime: body.media.mime().into(),
         };
         batch.tell(&wait.work, now, What::Parked(parked));

@@ -276,7 +276,7 @@ pub(crate) async fn open_note(
     role: &str,
     title: &str,
 ) -> Result<(), Error> {
-    let _ = shared.blobs.put(title.as_bytes()).await?;
+    let _ = batch.keep(&title.to_owned().into_bytes().into()).await?;
     let now = shared.clock.now();
     // With its time: a message that is parked again needs another task.
     let name = format!("{}.{}.note.{now}", work.id, work.segment);
