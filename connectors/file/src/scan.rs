@@ -1,5 +1,6 @@
 //! Looking into a folder: which files are there, and their bytes. Blocking; called from a blocking thread.
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -71,8 +72,29 @@ pub(crate) enum NotRead {
     Failed(io::Error),
 }
 
+/// A file that was to be read, and what came of it.
+pub(crate) type ReadFile = (OsString, Print, Result<Vec<u8>, NotRead>);
+
+/// Reads the first files of a list, and takes them off it: at most so many, and the last one is the one that passes so many
+/// bytes.
+pub(crate) fn read_some(
+    folder: &Path,
+    files: &mut VecDeque<(OsString, Print)>,
+    max: u64,
+    (files_max, bytes_max): (usize, u64),
+) -> Vec<ReadFile> {
+    let (mut done, mut bytes) = (Vec::new(), 0);
+    while done.len() < files_max && bytes < bytes_max {
+        let Some((name, print)) = files.pop_front() else { break };
+        let read = read(&folder.join(&name), print, max);
+        bytes += read.as_ref().map_or(0, |read| read.len() as u64);
+        done.push((name, print, read));
+    }
+    done
+}
+
 /// Reads at most `max` bytes of a file that still has this fingerprint.
-pub(crate) fn read(path: &Path, print: Print, max: u64) -> Result<Vec<u8>, NotRead> {
+fn read(path: &Path, print: Print, max: u64) -> Result<Vec<u8>, NotRead> {
     let file = File::open(path).map_err(NotRead::Failed)?;
     let now = |file: &File| file.metadata().map(|metadata| Print::of(&metadata)).map_err(NotRead::Failed);
     if now(&file)? != print {

@@ -1,6 +1,6 @@
 //! The source `file`: a drop folder.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -123,6 +123,7 @@ impl SourceConfig for DropFolder {
             stable_for: self.stable_for.0,
             every: self.every.0,
             seen: HashMap::new(),
+            ripe: VecDeque::new(),
             offered: Vec::new(),
         }))
     }
@@ -181,12 +182,14 @@ struct Folder {
     stable_for: Duration,
     every: Duration,
     seen: HashMap<OsString, Seen>,
+    /// Files of the last look that may be taken, by name.
+    ripe: VecDeque<(OsString, Print)>,
     offered: Vec<Offered>,
 }
 
 impl Folder {
     /// One look: remembers what is new, forgets what is gone, and names what may be taken now.
-    async fn look(&mut self) -> Result<Vec<(OsString, Print)>, SourceError> {
+    async fn look(&mut self) -> Result<VecDeque<(OsString, Print)>, SourceError> {
         let (folder, pattern) = (self.exit.folder.clone(), self.pattern.clone());
         let files = blocking(move || scan::files(&folder, &pattern)).await?.map_err(|e| {
             let folder = self.exit.folder.display();
@@ -212,19 +215,22 @@ impl Folder {
         }
     }
 
-    async fn take(&mut self, ripe: Vec<(OsString, Print)>) -> Result<Vec<Incoming>, SourceError> {
-        let (mut messages, mut bytes_total) = (Vec::new(), 0);
+    /// Reads the next of the ripe files, at most a batch. A burst is looked at once for many batches: whether a file is still
+    /// what was seen is checked when it is read.
+    async fn take(&mut self) -> Result<Vec<Incoming>, SourceError> {
         self.offered.clear();
-        for (name, print) in ripe {
-            if messages.len() >= self.batch || bytes_total >= BATCH_BYTES_MAX {
-                break;
-            }
-            let (path, max) = (self.exit.folder.join(&name), self.max);
-            match blocking(move || scan::read(&path, print, max)).await? {
-                Ok(bytes) => {
-                    bytes_total += bytes.len() as u64;
-                    messages.push(self.offer(name, print, bytes));
-                }
+        let (folder, max, batch) = (self.exit.folder.clone(), self.max, self.batch);
+        let mut ripe = std::mem::take(&mut self.ripe);
+        let read = move || {
+            let files = scan::read_some(&folder, &mut ripe, max, (batch, BATCH_BYTES_MAX));
+            (files, ripe)
+        };
+        let (files, rest) = blocking(read).await?;
+        self.ripe = rest;
+        let mut messages = Vec::with_capacity(files.len());
+        for (name, print, read) in files {
+            match read {
+                Ok(bytes) => messages.push(self.offer(name, print, bytes)),
                 Err(why) => self.not_read(&name, &why),
             }
         }
@@ -269,17 +275,25 @@ impl Folder {
             State::Stuck { mark } => Some(Offered { name: name.clone(), print: seen.print, mark: mark.clone() }),
             _ => None,
         });
-        for file in stuck.collect::<Vec<_>>() {
-            self.leave(file).await?;
-        }
-        Ok(())
+        let stuck = stuck.collect::<Vec<_>>();
+        self.leave(stuck).await
     }
 
-    async fn leave(&mut self, file: Offered) -> Result<(), SourceError> {
-        let (exit, path, known) = (self.exit.clone(), self.exit.folder.join(&file.name), file.clone());
-        match blocking(move || exit.leave(&path, known.print, &known.mark)).await? {
-            Ok(Left::Gone | Left::Replaced) => drop(self.seen.remove(&file.name)),
-            Err(error) => self.stuck(file, &error),
+    /// Moves files away that are durable.
+    async fn leave(&mut self, files: Vec<Offered>) -> Result<(), SourceError> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let exit = self.exit.clone();
+        let move_away = move || {
+            let one = |file: Offered| (exit.leave(&exit.folder.join(&file.name), file.print, &file.mark), file);
+            files.into_iter().map(one).collect::<Vec<_>>()
+        };
+        for (left, file) in blocking(move_away).await? {
+            match left {
+                Ok(Left::Gone | Left::Replaced) => drop(self.seen.remove(&file.name)),
+                Err(error) => self.stuck(file, &error),
+            }
         }
         Ok(())
     }
@@ -311,11 +325,16 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 impl Source for Folder {
     async fn next(&mut self) -> Result<Option<Intake>, SourceError> {
         loop {
-            self.retry_stuck().await?;
-            let ripe = self.look().await?;
-            let messages = self.take(ripe).await?;
+            if self.ripe.is_empty() {
+                self.retry_stuck().await?;
+                self.ripe = self.look().await?;
+            }
+            let messages = self.take().await?;
             if !messages.is_empty() {
                 return Ok(Some(Intake { messages, cursor: None }));
+            }
+            if !self.ripe.is_empty() {
+                continue;
             }
             let young = self.seen.values().any(|seen| seen.state == State::Waiting);
             let pause = if young { self.every.min(self.stable_for.max(Duration::from_millis(10))) } else { self.every };
@@ -324,9 +343,10 @@ impl Source for Folder {
     }
 
     async fn settle(&mut self, verdicts: Vec<Verdict>) -> Result<(), SourceError> {
-        for (file, verdict) in self.offered.clone().into_iter().zip(verdicts) {
+        let mut durable = Vec::new();
+        for (file, verdict) in std::mem::take(&mut self.offered).into_iter().zip(verdicts) {
             match &verdict {
-                Verdict::Stored { .. } | Verdict::Parked { .. } => self.leave(file).await?,
+                Verdict::Stored { .. } | Verdict::Parked { .. } => durable.push(file),
                 Verdict::Busy { retry_after } => {
                     let until = self.clock.now() + retry_after.0;
                     self.keep(&file, &verdict, State::Later { until });
@@ -334,6 +354,6 @@ impl Source for Folder {
                 Verdict::Refused { .. } | Verdict::Conflict { .. } => self.keep(&file, &verdict, State::Left),
             }
         }
-        Ok(())
+        self.leave(durable).await
     }
 }

@@ -1,9 +1,11 @@
 //! A socket that several routes share.
 
+mod patient;
+mod places;
 mod request;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::answer::Answer;
@@ -23,10 +25,14 @@ use crate::settings::ListenerSettings;
 use crate::source::Auth;
 use crate::tls;
 
-/// Connections at once; more wait in the system's queue.
-const CONNECTIONS_MAX: usize = 1024;
+use patient::Patient;
+pub(crate) use places::Permit;
+use places::{InFlight, Place, Places};
+
 /// How long a client may take for the TLS handshake, and for the headers of a request (idle time included).
 const HEADERS_WITHIN: Duration = Duration::from_secs(15);
+/// How long a client may read nothing of its answer.
+const READ_WITHIN: Duration = Duration::from_secs(30);
 /// Bytes of all headers of a request.
 const HEADER_BYTES_MAX: usize = 16 * 1024;
 /// How many header lines a request may have.
@@ -47,7 +53,8 @@ pub(crate) struct Core {
     takes_certificates: bool,
     bytes_max: u64,
     in_flight: usize,
-    permits: Arc<Semaphore>,
+    permits: Arc<InFlight>,
+    places: Arc<Places>,
     /// Path to door; `None` for a path whose route is not running at the moment (a reload).
     doors: Mutex<HashMap<String, Option<Arc<Door>>>>,
 }
@@ -69,7 +76,7 @@ pub(crate) struct Door {
 pub(crate) struct Waiting {
     pub(crate) message: Incoming,
     pub(crate) answer: oneshot::Sender<Answer>,
-    pub(crate) permit: OwnedSemaphorePermit,
+    pub(crate) permit: Permit,
 }
 
 /// The address that a listener is bound to, if it is open.
@@ -111,7 +118,8 @@ impl Listener {
             takes_certificates: settings.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some()),
             bytes_max: settings.max_body.0,
             in_flight: settings.in_flight.clamp(1, Semaphore::MAX_PERMITS),
-            permits: Arc::new(Semaphore::new(settings.in_flight.clamp(1, Semaphore::MAX_PERMITS))),
+            permits: InFlight::new(settings.in_flight.clamp(1, Semaphore::MAX_PERMITS)),
+            places: Places::new(settings.connections, settings.connections_per_address),
             doors: Mutex::default(),
         });
         let (stop, stopped) = watch::channel(());
@@ -203,20 +211,21 @@ impl Drop for Registration {
 }
 
 async fn accept(socket: TcpListener, tls: Option<TlsAcceptor>, core: Arc<Core>, mut stop: watch::Receiver<()>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
             _ = stop.changed() => return,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
+                // Never left in the system's queue: those behind it would wait with it.
+                let Some(place) = core.places.take(peer.ip()) else {
+                    tracing::debug!(listener = core.name, %peer, "turned away: all connections are at work");
+                    continue;
+                };
+                let peer = Peer { address: peer.ip(), name: None, place };
                 let (tls, core, stop) = (tls.clone(), core.clone(), stop.clone());
-                drop(tokio::spawn(async move {
-                    let _place = place;
-                    connection(stream, tls, core, stop).await;
-                }));
+                drop(tokio::spawn(connection(stream, tls, core, peer, stop)));
             }
             Err(error) => {
                 tracing::warn!(listener = core.name, %error, "cannot accept a connection");
@@ -226,29 +235,55 @@ async fn accept(socket: TcpListener, tls: Option<TlsAcceptor>, core: Arc<Core>, 
     }
 }
 
-async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, core: Arc<Core>, stop: watch::Receiver<()>) {
+/// Who is connected.
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    /// The common name in its certificate, if it has shown one.
+    pub(crate) name: Option<String>,
+    place: Place,
+}
+
+async fn connection(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    core: Arc<Core>,
+    peer: Peer,
+    stop: watch::Receiver<()>,
+) {
     drop(stream.set_nodelay(true));
-    let Some(tls) = tls else { return serve(stream, None, core, stop).await };
-    match tokio::time::timeout(HEADERS_WITHIN, tls.accept(stream)).await {
+    let stream = Patient::new(stream, READ_WITHIN);
+    let Some(tls) = tls else { return serve(stream, peer, core, stop).await };
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(HEADERS_WITHIN, tls.accept(stream)) => shaken,
+        () = peer.place.is_lost() => return,
+    };
+    match shaken {
         Ok(Ok(stream)) => {
             let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-            let peer_name = certificate.and_then(tls::common_name);
-            serve(stream, peer_name, core, stop).await;
+            let name = certificate.and_then(tls::common_name);
+            serve(stream, Peer { name, ..peer }, core, stop).await;
         }
         Ok(Err(error)) => tracing::info!(listener = core.name, %error, "tls handshake failed"),
         Err(_) => tracing::info!(listener = core.name, "tls handshake took too long"),
     }
 }
 
-async fn serve<S>(stream: S, peer_name: Option<String>, core: Arc<Core>, mut stop: watch::Receiver<()>)
+async fn serve<S>(stream: S, peer: Peer, core: Arc<Core>, mut stop: watch::Receiver<()>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let peer_name = peer_name.map(Arc::<str>::from);
-    let name = core.name.clone();
+    let (name, peer) = (core.name.clone(), Arc::new(peer));
+    let place = peer.clone();
     let service = service_fn(move |request| {
-        let (core, peer_name) = (core.clone(), peer_name.clone());
-        async move { Ok::<_, std::convert::Infallible>(request::handle(&core, peer_name.as_deref(), request).await) }
+        let (core, peer) = (core.clone(), peer.clone());
+        async move {
+            if !peer.place.works() {
+                return Err("the place of this connection was given away");
+            }
+            let answer = request::handle(&core, &peer, request).await;
+            peer.place.waits();
+            Ok(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -259,6 +294,7 @@ where
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = place.place.is_lost() => return,
         _ = stop.changed() => {
             connection.as_mut().graceful_shutdown();
             connection.await

@@ -20,9 +20,16 @@ pub struct ListenerSettings {
     /// The largest body, unless a route says less.
     #[serde(default = "max_body")]
     pub max_body: Bytesize,
-    /// Requests under way at once; more are answered 429. Bounds the memory: at most `in_flight` bodies are held.
+    /// Requests under way at once; more are answered 429. Bounds the memory: at most `in_flight` bodies are held. One
+    /// address gets at most three quarters of it.
     #[serde(default = "in_flight")]
     pub in_flight: usize,
+    /// Connections at once. When all are taken, the one that has waited longest for a request gives way to a new one.
+    #[serde(default = "connections")]
+    pub connections: usize,
+    /// Connections of one address at once.
+    #[serde(default = "connections_per_address")]
+    pub connections_per_address: usize,
     /// A file that the bound address is written to, for scripts that use port 0.
     pub address_file: Option<String>,
 }
@@ -73,6 +80,12 @@ pub struct ConnectionSettings {
 
 fn max_body() -> Bytesize {
     Bytesize(1024 * 1024)
+}
+fn connections() -> usize {
+    1024
+}
+fn connections_per_address() -> usize {
+    256
 }
 fn in_flight() -> usize {
     256

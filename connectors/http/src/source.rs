@@ -7,10 +7,10 @@ use hub_core::plugin::{ConfigError, OpenCx, OpenError, SourceConfig};
 use hub_core::{Bytesize, Intake, Source, SourceError, Verdict};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::answer;
-use crate::listener::{Door, Listener, Registration, Waiting};
+use crate::listener::{Door, Listener, Permit, Registration, Waiting};
 
 /// Messages of one batch.
 const BATCH_MAX: usize = 256;
@@ -119,7 +119,7 @@ impl SourceConfig for HttpSource {
 struct Requests {
     requests: mpsc::Receiver<Waiting>,
     /// Whoever waits for an answer to the last batch; the permits go back when it is settled.
-    answering: Vec<(oneshot::Sender<answer::Answer>, OwnedSemaphorePermit)>,
+    answering: Vec<(oneshot::Sender<answer::Answer>, Permit)>,
     _registration: Registration,
 }
 

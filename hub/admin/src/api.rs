@@ -1,5 +1,6 @@
 //! The handlers, one file for each subject.
 
+pub(crate) mod alarms;
 pub(crate) mod cases;
 pub(crate) mod documents;
 pub(crate) mod health;

@@ -5,7 +5,7 @@ use axum::response::IntoResponse;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::api::{cases, documents, health, messages, metrics, parked, statistics, status, tasks};
+use crate::api::{alarms, cases, documents, health, messages, metrics, parked, statistics, status, tasks};
 use crate::problem::Problem;
 
 #[derive(OpenApi)]
@@ -19,7 +19,8 @@ use crate::problem::Problem;
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     paths(
-        status::status, status::routes, status::alarms,
+        status::status, status::routes,
+        alarms::list, alarms::events,
         messages::list, messages::show,
         cases::list, cases::show, cases::timeline, cases::documents,
         documents::download,

@@ -8,7 +8,7 @@ use axum::middleware;
 use axum::routing::{get, post};
 use axum::{Router, response::IntoResponse};
 
-use crate::api::{cases, documents, health, messages, metrics, parked, statistics, status, tasks};
+use crate::api::{alarms, cases, documents, health, messages, metrics, parked, statistics, status, tasks};
 use crate::ask::BODY_BYTES_MAX;
 use crate::guard::guard;
 use crate::openapi;
@@ -19,7 +19,8 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
     let v1 = Router::new()
         .route("/status", get(status::status))
         .route("/routes", get(status::routes))
-        .route("/alarms", get(status::alarms))
+        .route("/alarms", get(alarms::list))
+        .route("/alarms/events", get(alarms::events))
         .route("/messages", get(messages::list))
         .route("/messages/{id}", get(messages::show))
         .route("/cases", get(cases::list))

@@ -22,6 +22,8 @@ use crate::{AdminSettings, AdminState, Error, router, tls};
 
 /// Connections at once; more wait in the system's queue. Each carries one request at a time.
 const CONNECTIONS_MAX: usize = 256;
+/// Connections that may watch a stream of events: the others stay for questions.
+const WATCHERS_MAX: usize = 64;
 /// How long a client may take for the TLS handshake, and for the headers of a request.
 const HEADERS_WITHIN: Duration = Duration::from_secs(15);
 /// Bytes of all headers of a request.
@@ -89,6 +91,9 @@ pub async fn serve(settings: AdminSettings, state: AdminState, root: &Path) -> R
         metrics: state.metrics,
         staff: Staff::new(&settings.tokens),
         metrics_open: settings.metrics_open,
+        watch: state.watch,
+        watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
+        stopped: stopped.clone(),
     };
     let server = Server { router: router::router(Arc::new(desk)), tls, stopped };
     let secure = server.tls.is_some();

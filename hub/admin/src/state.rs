@@ -6,7 +6,9 @@ use std::sync::Arc;
 use hub_ledger::Ledger;
 use hub_runtime::Operate;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::{Semaphore, watch};
 
+use crate::AlarmWatch;
 use crate::problem::Problem;
 use crate::staff::Staff;
 
@@ -16,13 +18,14 @@ pub struct AdminState {
     pub(crate) ledger: Ledger,
     pub(crate) operate: Arc<dyn Operate>,
     pub(crate) metrics: Option<PrometheusHandle>,
+    pub(crate) watch: AlarmWatch,
 }
 
 impl AdminState {
-    /// Reads come from `ledger`, writes go to `operate`.
+    /// Reads come from `ledger`, writes go to `operate`, alarms from `watch`.
     #[must_use]
-    pub fn new(ledger: Ledger, operate: Arc<dyn Operate>) -> Self {
-        Self { ledger, operate, metrics: None }
+    pub fn new(ledger: Ledger, operate: Arc<dyn Operate>, watch: AlarmWatch) -> Self {
+        Self { ledger, operate, metrics: None, watch }
     }
 
     /// `/metrics` also shows what the process's recorder has counted. The recorder is installed by the binary, once
@@ -44,8 +47,13 @@ pub(crate) struct Desk {
     pub(crate) ledger: Ledger,
     pub(crate) operate: Arc<dyn Operate>,
     pub(crate) metrics: Option<PrometheusHandle>,
+    pub(crate) watch: AlarmWatch,
     pub(crate) staff: Staff,
     pub(crate) metrics_open: bool,
+    /// Places for those who watch a stream of events.
+    pub(crate) watchers: Arc<Semaphore>,
+    /// Changes (or closes) when the API stops.
+    pub(crate) stopped: watch::Receiver<()>,
 }
 
 impl Desk {

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use hub_admin::{AdminSettings, AdminState};
+use hub_admin::{AdminSettings, AdminState, AlarmWatch};
 use hub_backbone::{Backbone, Embedded, EmbeddedSettings, FileBlobs};
 use hub_ledger::{Ledger, LedgerView};
-use hub_runtime::{Hub, HubSettings, RuntimeLimits, SystemClock};
+use hub_runtime::{Hub, HubSettings, Operate, RuntimeLimits, SystemClock};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde::Deserialize;
 use tokio::io::AsyncReadExt;
+use tokio::task::JoinHandle;
 
 use crate::bundle::{Workshop, route_files};
 use crate::settings::{BackboneSettings, Config};
@@ -21,6 +22,7 @@ pub(crate) struct App {
     pub(crate) hub: Hub,
     pub(crate) admin: Option<hub_admin::Running>,
     store: Arc<Embedded>,
+    watching: JoinHandle<()>,
 }
 
 impl App {
@@ -50,15 +52,20 @@ impl App {
             limits: RuntimeLimits {
                 body_max: usize::try_from(config.settings.limits.body.0).unwrap_or(usize::MAX),
                 backlog_max: config.settings.limits.backlog,
+                unsent_max: config.settings.limits.unsent,
                 ..RuntimeLimits::default()
             },
         })
         .await?;
+        let operate: Arc<dyn Operate> = Arc::new(Watched { hub: hub.operate(), store: store.clone() });
+        let ledger = Ledger::new(store.clone());
+        let watch = AlarmWatch::new(operate.clone(), ledger, Arc::new(SystemClock), config.settings.alarms);
         let admin = match &config.settings.admin {
-            Some(settings) => Some(start_admin(settings, &config, &hub, &store).await?),
+            Some(settings) => Some(start_admin(settings, &config, &store, operate, watch.clone()).await?),
             None => None,
         };
-        Ok(Self { hub, admin, store })
+        let watching = tokio::spawn(watch.run());
+        Ok(Self { hub, admin, store, watching })
     }
 
     /// Stops in order: no new messages, sends under way end, then the store.
@@ -66,6 +73,7 @@ impl App {
         if let Some(admin) = self.admin {
             admin.shutdown().await;
         }
+        self.watching.abort();
         let stopped = self.hub.stop().await;
         self.store.close().await;
         Ok(stopped?)
@@ -75,12 +83,12 @@ impl App {
 async fn start_admin(
     settings: &hub_core::Value,
     config: &Config,
-    hub: &Hub,
     store: &Arc<Embedded>,
+    operate: Arc<dyn Operate>,
+    watch: AlarmWatch,
 ) -> anyhow::Result<hub_admin::Running> {
     let settings = AdminSettings::deserialize(settings).context("config/hub.yaml, `admin`")?;
-    let mut state =
-        AdminState::new(Ledger::new(store.clone()), Arc::new(Watched { hub: hub.operate(), store: store.clone() }));
+    let mut state = AdminState::new(Ledger::new(store.clone()), operate, watch);
     // One recorder for each process: a second hub in it (tests) has only the ledger's own figures.
     if let Ok(metrics) = PrometheusBuilder::new().install_recorder() {
         state = state.with_metrics(metrics);
@@ -99,8 +107,20 @@ pub(crate) fn open_store(config: &Config) -> anyhow::Result<Arc<Embedded>> {
     Ok(Arc::new(store))
 }
 
+/// Lets the process open as many files as it may: each connection is one, and the store must never lack one because of them.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current < limit.maximum || limit.maximum.is_none() {
+        let most = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        let raised = setrlimit(Resource::Nofile, most);
+        tracing::debug!(from = ?limit.current, to = ?limit.maximum, ok = raised.is_ok(), "open files");
+    }
+}
+
 /// `raccordo run`
 pub(crate) async fn run(config: &Path, until_stdin_closes: bool) -> anyhow::Result<()> {
+    raise_open_files();
     let app = App::start(config).await?;
     for route in app.hub.operate().routes() {
         println!("route {} version {} from {}", route.name, route.version, route.source);

@@ -21,6 +21,13 @@ pub(crate) struct Target {
     json: bool,
 }
 
+impl Target {
+    /// Whether to print JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.json
+    }
+}
+
 /// `raccordo cases`
 #[derive(Subcommand, Debug)]
 pub(crate) enum Cases {
@@ -112,6 +119,11 @@ pub(crate) struct Api {
 }
 
 impl Api {
+    /// A caller of the hub that the command line names.
+    pub(crate) fn of(target: &Target) -> anyhow::Result<Self> {
+        api(target)
+    }
+
     pub(crate) fn new(base: &str, token: &str) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
         Ok(Self { base: base.trim_end_matches('/').to_string(), token: token.to_string(), http })

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::client::{Cases, Dead, Target, Tasks};
-use crate::{app, bench, client, demo, offline};
+use crate::{app, bench, client, demo, offline, status};
 
 /// Integration hub for public payments: nothing lost, nothing sent twice, everything proved.
 #[derive(Parser, Debug)]
@@ -50,6 +50,11 @@ enum Command {
     /// Stands in for an outside system
     #[command(subcommand)]
     Simulate(Simulate),
+    /// Shows the hub on one screen; exit code 0: all is well, 1: alarms, 2: it cannot be asked
+    Status {
+        #[command(flatten)]
+        target: Target,
+    },
     /// Lists messages
     Messages {
         #[command(flatten)]
@@ -152,6 +157,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Schema => offline::schema()?,
         Command::Docs => offline::docs(),
         Command::Simulate(Simulate::Siope(options)) => offline::simulate_siope(options).await?,
+        Command::Status { target } => return status::status(&target).await,
         Command::Messages { target } => client::messages(&target).await?,
         Command::Cases { target, command } => client::cases(&target, command).await?,
         Command::Tasks { target, command } => client::tasks(&target, command).await?,

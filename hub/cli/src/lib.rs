@@ -13,6 +13,7 @@ pub mod demo;
 mod offline;
 mod registry;
 mod settings;
+mod status;
 mod watch;
 
 pub use command::main;

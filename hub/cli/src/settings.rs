@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use hub_admin::AlarmSettings;
 use hub_core::{Bytesize, Entities, Value};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -37,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) admin: Option<Value>,
     /// Limits.
     pub(crate) limits: LimitSettings,
+    /// When to raise alarms.
+    pub(crate) alarms: AlarmSettings,
 }
 
 impl Default for Settings {
@@ -52,6 +55,7 @@ impl Default for Settings {
             keys: HashMap::new(),
             admin: None,
             limits: LimitSettings::default(),
+            alarms: AlarmSettings::default(),
         }
     }
 }
@@ -94,11 +98,13 @@ pub(crate) struct LimitSettings {
     pub(crate) body: Bytesize,
     /// Messages that may wait in one inbox partition before senders are asked to wait.
     pub(crate) backlog: u64,
+    /// Outbound messages without a receipt that may wait in one outbox partition before senders are asked to wait.
+    pub(crate) unsent: u64,
 }
 
 impl Default for LimitSettings {
     fn default() -> Self {
-        Self { body: Bytesize(4 << 20), backlog: 50_000 }
+        Self { body: Bytesize(4 << 20), backlog: 50_000, unsent: 250_000 }
     }
 }
 

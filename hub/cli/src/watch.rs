@@ -1,12 +1,14 @@
-//! The hub's operations with the store's own alarms beside those of the hub: a full disk is the store's to tell.
+//! The hub's operations with the store's own alarms and sizes beside those of the hub: a full disk is the store's to tell.
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hub_backbone::embedded::AlarmKind;
+use hub_backbone::embedded::{AlarmKind, Counts};
 use hub_backbone::{Blobs, Embedded};
 use hub_life::task::Word;
-use hub_runtime::{Alarm, Decided, Operate, OperateError, Release, Released, RouteStatus};
+use hub_runtime::{Alarm, Decided, Figures, Operate, OperateError, Release, Released, RouteStatus, StoreFigures};
 
 /// A hub and the store it runs on.
 pub(crate) struct Watched {
@@ -40,6 +42,13 @@ impl Operate for Watched {
         alarms
     }
 
+    async fn figures(&self) -> Result<Figures, OperateError> {
+        let figures = self.hub.figures().await?;
+        let (path, counts) = (self.store.path().to_path_buf(), self.store.counts());
+        let store = tokio::task::spawn_blocking(move || of_store(&path, counts)).await.ok();
+        Ok(Figures { store, ..figures })
+    }
+
     fn is_ready(&self) -> bool {
         self.hub.is_ready()
     }
@@ -51,6 +60,30 @@ impl Operate for Watched {
     fn blobs(&self) -> Arc<dyn Blobs> {
         self.hub.blobs()
     }
+}
+
+/// Sizes of the store's files and of what is left on their disk.
+fn of_store(path: &Path, counts: Counts) -> StoreFigures {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let bytes = |ending: &str| {
+        let mut name = OsString::from(path);
+        name.push(ending);
+        std::fs::metadata(name).map_or(0, |meta| meta.len())
+    };
+    StoreFigures {
+        folder: folder.display().to_string(),
+        bytes: ["", "-wal", "-shm"].into_iter().map(bytes).sum(),
+        disk_free: disk_free(folder),
+        commits: counts.commits,
+        records: counts.records,
+        transactions: counts.transactions,
+    }
+}
+
+/// What this user may still write to the disk below a folder.
+fn disk_free(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    disk.f_bavail.checked_mul(disk.f_frsize)
 }
 
 fn name_of(kind: AlarmKind) -> &'static str {

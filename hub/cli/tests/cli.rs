@@ -8,7 +8,13 @@ mod crash;
 mod first_route;
 #[path = "cli/life.rs"]
 mod life;
+#[path = "cli/manual.rs"]
+mod manual;
+#[path = "cli/overload.rs"]
+mod overload;
 #[path = "cli/routes.rs"]
 mod routes;
+#[path = "cli/status.rs"]
+mod status;
 #[path = "cli/versions.rs"]
 mod versions;

@@ -151,7 +151,7 @@ pub enum RowChange {
         sink: String,
         /// The attempt.
         attempt: u32,
-        /// `sending`, `delivered`, `not_sent`, `rejected`, `in_doubt`.
+        /// `sending`, `delivered`, `not_sent`, `rejected`, `in_doubt`, `given_up`.
         state: &'static str,
         /// The receiver's name for it; empty: nothing new.
         remote_id: String,
@@ -201,7 +201,7 @@ pub enum RowChange {
         /// Why, and everything that is known.
         parked: Parked,
     },
-    /// Someone decided about a parked message.
+    /// Someone decided about a parked message; if it was a send in doubt, the doubt is over.
     Released {
         /// The parked message.
         parked: String,

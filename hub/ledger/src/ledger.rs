@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hub_backbone::Embedded;
+use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::page::{Page, PageRequest};
-use crate::query::{self, CaseDetail, CaseFilter, Counts, MessageFilter, ParkedFilter, StatisticsFilter};
+use crate::query::{self, Attention, CaseDetail, CaseFilter, Counts, MessageFilter, ParkedFilter, StatisticsFilter};
 use crate::query::{TaskFilter, Visible};
 use crate::rows::{CaseRow, DecisionRow, DocumentRow, EventRow, MessageRow, ParkedRow, StatisticsRow, TaskRow};
 use crate::{Error, sqlite};
@@ -180,6 +181,14 @@ impl Ledger {
     /// As [`Self::case`].
     pub async fn counts(&self, visible: Visible) -> Result<Counts, Error> {
         self.ask(move |conn| query::counts(conn, &visible)).await
+    }
+
+    /// What needs attention now, over all entities; deadlines before `near` count as near.
+    ///
+    /// # Errors
+    /// As [`Self::case`].
+    pub async fn attention(&self, near: Timestamp) -> Result<Attention, Error> {
+        self.ask(move |conn| query::attention(conn, near)).await
     }
 
     /// SHA-256 over all content: equal after a rebuild.

@@ -26,7 +26,9 @@ pub use error::Error;
 pub use ledger::{FileReader, Job, Ledger, Reader};
 pub use page::{PAGE_MAX, Page, PageRequest};
 pub use project::{At, project};
-pub use query::{CaseDetail, CaseFilter, Counts, MessageFilter, ParkedFilter, StatisticsFilter, TaskFilter, Visible};
+pub use query::{
+    Attention, CaseDetail, CaseFilter, Counts, MessageFilter, ParkedFilter, StatisticsFilter, TaskFilter, Visible,
+};
 pub use rebuild::{catch_up, rebuild};
 pub use sqlite::JournalRecord;
 pub use summary::{kind_of, summary_of};

@@ -1,5 +1,6 @@
 //! What one may ask the ledger, on a connection. [`crate::Ledger`] asks the same from async code.
 
+mod attention;
 mod cases;
 mod list;
 mod money;
@@ -15,6 +16,8 @@ use utoipa::ToSchema;
 use crate::page::PageRequest;
 use crate::rows::{CaseRow, DocumentRow, EventRow, ParkedRow, SendRow, TaskRow, WaitRow};
 
+pub use attention::Attention;
+pub(crate) use attention::attention;
 pub(crate) use cases::{case, case_detail, cases, document, documents, timeline};
 pub(crate) use money::{counts, statistics};
 pub(crate) use parked::{message, messages, parked, parked_list};

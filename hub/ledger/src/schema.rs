@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::Error;
 
 /// Present shape of the tables. A ledger of another shape is dropped and computed again from the journal.
-const SHAPE: i64 = 1;
+const SHAPE: i64 = 2;
 
 /// How many compiled statements a writing connection keeps: more than the ledger has.
 const STATEMENTS_MAX: usize = 64;
@@ -67,6 +67,7 @@ CREATE TABLE ledger_tasks (
 CREATE INDEX ledger_tasks_at ON ledger_tasks (opened_at, id);
 CREATE INDEX ledger_tasks_open ON ledger_tasks (open, opened_at, id);
 CREATE INDEX ledger_tasks_entity ON ledger_tasks (entity, open, opened_at, id);
+CREATE INDEX ledger_tasks_deadline ON ledger_tasks (deadline) WHERE open = 1;
 CREATE INDEX ledger_tasks_case ON ledger_tasks (case_id, opened_at, id);
 
 CREATE TABLE ledger_decisions (
@@ -87,6 +88,7 @@ CREATE TABLE ledger_waits (
     id TEXT PRIMARY KEY, case_id TEXT NOT NULL, name TEXT NOT NULL, keys TEXT NOT NULL, opened_at INTEGER NOT NULL,
     deadline INTEGER NOT NULL, state TEXT NOT NULL, by_whom TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX ledger_waits_deadline ON ledger_waits (deadline) WHERE state = 'open';
 CREATE INDEX ledger_waits_case ON ledger_waits (case_id, opened_at, id);
 
 CREATE TABLE ledger_parked (

@@ -88,8 +88,11 @@ pub(crate) async fn admit(
     Ok(verdicts)
 }
 
-/// Whether there is no room for more work.
-pub(crate) async fn is_full(shared: &Shared) -> Result<bool, Error> {
+/// Whether there is no room for more work of a route.
+pub(crate) async fn is_full(shared: &Shared, route: &Route) -> Result<bool, Error> {
+    if route.only_sends() && shared.gauges.unsent() > shared.limits.unsent_max {
+        return Ok(true);
+    }
     for partition in 0..shared.backbone.partitions() {
         let place = Place::new(Topic::INBOX, partition);
         let waiting = shared.backbone.end(place).await?.saturating_sub(shared.backbone.position(place).await?);

@@ -9,6 +9,7 @@ use hub_backbone::{Blobs, Commit, Place, Topic};
 use hub_life::task::Word;
 use tokio::sync::oneshot;
 
+use crate::Figures;
 use crate::batch::Written;
 use crate::hub::{Shared, Verdict};
 use crate::operate::{Alarm, Decided, Operate, OperateError, Release, Released, RouteStatus};
@@ -151,6 +152,10 @@ impl Operate for Operator {
 
     fn alarms(&self) -> Vec<Alarm> {
         self.0.alarms()
+    }
+
+    async fn figures(&self) -> Result<Figures, OperateError> {
+        crate::figures::figures(&self.0).await.map_err(|e| OperateError::Stopped(e.to_string()))
     }
 
     fn is_ready(&self) -> bool {

@@ -3,6 +3,7 @@
 mod advance;
 mod attempt;
 mod lanes;
+mod spill;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use hub_backbone::{Place, Stored};
 use hub_life::outbound as life;
 use hub_life::outbound::{Answer, Command, Ended, Event, State};
+use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::Error;
@@ -22,10 +24,10 @@ use crate::routes::SinkSlot;
 use crate::timers::Timers;
 use crate::worker::Worker;
 
-/// Spilled messages that one commit takes back.
-const REFILL: usize = 500;
 /// The timer on which spilled messages are taken back; no id looks like this.
 const SPILL: &str = "spill";
+/// Begins the timer on which a lane takes back its own messages; no id looks like this.
+const LANE: &str = "lane:";
 /// A send may take this many times the attempt's limit: until the limit it may cross, then it waits for the answer.
 const ANSWER_FACTOR: u32 = 2;
 
@@ -59,6 +61,12 @@ struct Life {
     /// Memory was full: keyed state `spill` names it.
     #[serde(default)]
     spilled: bool,
+    /// Many of its lane come before it: keyed state `behind` names it.
+    #[serde(default)]
+    behind: bool,
+    /// When it came to the outbox; unknown of those that an older version of the hub took.
+    #[serde(default)]
+    at: Option<Timestamp>,
 }
 
 /// What to carry out after the commit.
@@ -75,12 +83,15 @@ struct Lane {
     queue: BTreeMap<u64, String>,
     /// Those that are being sent or are in doubt: nothing else of the lane may be sent meanwhile, even if it came first.
     busy: BTreeSet<String>,
+    /// How many more come behind them, in keyed state `behind`.
+    behind: u64,
 }
 
 /// One partition of the outbox.
 ///
 /// In memory are the messages that hold their lane. Those that wait for a person without holding it, or were given up, are
-/// keyed state alone, and so are those that came when memory was full (`spilled`).
+/// keyed state alone. So are those that come behind many of their own lane (`behind`: a receiver that is down for a day fills
+/// the store, not the memory, and leaves other lanes their place), and those that came when memory was full (`spill`).
 pub(crate) struct DeliverWorker {
     place: Place,
     shared: Arc<Shared>,
@@ -90,8 +101,14 @@ pub(crate) struct DeliverWorker {
     lanes: HashMap<String, Lane>,
     /// Messages that wait for a place at their sink.
     asking: BTreeSet<String>,
-    /// Whether keyed state `spill` holds messages; then later ones go there, too.
-    spilled: bool,
+    /// When the messages in memory came, by order.
+    ages: BTreeMap<u64, Timestamp>,
+    /// How many messages keyed state `spill` holds; if any, later ones go there, too.
+    spilled: u64,
+    /// How many messages are behind their lanes, all lanes together.
+    behind: u64,
+    /// Messages that went behind their lane in the commit that is being made: the store does not show them yet.
+    fresh: HashMap<String, u64>,
     under_way: usize,
     effects: Vec<Effect>,
     answers: Answers,
@@ -107,7 +124,10 @@ impl DeliverWorker {
             pending: HashMap::new(),
             lanes: HashMap::new(),
             asking: BTreeSet::new(),
-            spilled: false,
+            ages: BTreeMap::new(),
+            spilled: 0,
+            behind: 0,
+            fresh: HashMap::new(),
             under_way: 0,
             effects: Vec::new(),
             answers: Answers::default(),
@@ -135,13 +155,9 @@ impl Worker for DeliverWorker {
             after = Some(last.clone());
             for (id, bytes) in page {
                 let life: Life = decode("life of an outbound message", &self.shared.claims().whole(bytes).await?)?;
-                if !life.spilled {
-                    self.admit(&id, life)?;
-                    self.rest(&id);
-                }
+                self.recall(&id, life)?;
             }
         }
-        self.spilled = !self.shared.backbone.scan(self.place, "spill", None, 1).await?.is_empty();
         let ids: Vec<String> = self.pending.keys().cloned().collect();
         for id in ids {
             let over = self.pending.get(&id).is_some_and(|pending| self.is_over(&pending.life));
@@ -150,6 +166,7 @@ impl Worker for DeliverWorker {
         let lanes: Vec<String> = self.lanes.keys().cloned().collect();
         for lane in lanes {
             self.next_of(&lane);
+            self.wants_more(&lane);
         }
         self.wants_refill();
         Ok(())
@@ -168,6 +185,9 @@ impl Worker for DeliverWorker {
     async fn due(&mut self, batch: &mut Batch<'_>, id: String) -> Result<(), Error> {
         if id == SPILL {
             return self.refill(batch).await;
+        }
+        if let Some(lane) = id.strip_prefix(LANE) {
+            return self.more_of(batch, lane).await;
         }
         let Some(pending) = self.pending.get(&id) else { return Ok(()) };
         match pending.life.state {
@@ -209,6 +229,8 @@ impl Worker for DeliverWorker {
 
     async fn committed(&mut self, written: Written) -> Result<(), Error> {
         self.answers.send(&self.shared, &written);
+        self.fresh.clear();
+        self.measure();
         for effect in std::mem::take(&mut self.effects) {
             self.carry_out(effect).await?;
         }

@@ -22,6 +22,7 @@ use crate::admit::Admission;
 use crate::case::CaseWorker;
 use crate::clock::{ClockGuard, OFF_MAX};
 use crate::deliver::DeliverWorker;
+use crate::figures::Gauges;
 use crate::process::ProcessWorker;
 use crate::routes::{Route, Routes};
 use crate::wait::WaitWorker;
@@ -42,6 +43,9 @@ pub struct RuntimeLimits {
     pub body_max: usize,
     /// Messages that may wait in one inbox partition before admission answers "busy".
     pub backlog_max: u64,
+    /// Outbound messages without a receipt that may wait in one outbox partition before admission answers "busy" to routes
+    /// that send. Routes that only bring answers are never asked to wait for that: what they bring is what ends the waiting.
+    pub unsent_max: u64,
     /// Outbound messages that one partition keeps in memory (their names and lives); more stay in the store.
     pub pending_max: usize,
     /// How long a stop waits for sends that are under way.
@@ -58,7 +62,8 @@ impl Default for RuntimeLimits {
         Self {
             body_max: 4 << 20,
             backlog_max: 50_000,
-            pending_max: 100_000,
+            unsent_max: 250_000,
+            pending_max: 20_000,
             grace: Duration::from_secs(20),
             step: Duration::from_secs(60),
             clock_off_max: OFF_MAX,
@@ -141,6 +146,7 @@ impl Hub {
         let status = current.iter().map(|route| status_of(route)).collect();
         let now = settings.clock.now();
         let written = last_written(&*settings.backbone).await?;
+        let partitions = settings.backbone.partitions();
         let shared = Arc::new(Shared {
             backbone: settings.backbone,
             blobs: settings.blobs,
@@ -154,6 +160,7 @@ impl Hub {
             status: Mutex::new(status),
             keys: Arc::default(),
             commands: AtomicU64::new(0),
+            gauges: Gauges::new(now, partitions),
             guard: ClockGuard::new(now, settings.limits.clock_off_max, written),
             stop: watch::Sender::new(false),
             abort: watch::Sender::new(false),
@@ -275,6 +282,7 @@ fn status_of(route: &Route) -> RouteStatus {
         source: route.plan.source.kind.to_string(),
         state: "starting".into(),
         error: None,
+        last_taken: None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use hub_core::plugin::OpenCx;
-use hub_core::{Source, SourceError};
+use hub_core::{Source, SourceError, Verdict};
 
 use crate::Error;
 use crate::admit::{admit, busy, cursor, is_full};
@@ -102,7 +102,7 @@ async fn round(shared: &Shared, route: &Arc<Route>, source: &mut dyn Source) -> 
     let answerable = intake.messages.iter().all(|message| message.answerable);
     let count = intake.messages.len();
     loop {
-        match is_full(shared).await {
+        match is_full(shared, route).await {
             Ok(false) => break,
             Ok(true) if answerable => {
                 return match source.settle(busy(count)).await {
@@ -122,6 +122,9 @@ async fn round(shared: &Shared, route: &Arc<Route>, source: &mut dyn Source) -> 
         Ok(verdicts) => verdicts,
         Err(error) => return Round::Over(Over::Hub(error)),
     };
+    if verdicts.iter().any(|verdict| matches!(verdict, Verdict::Stored { again: false, .. })) {
+        shared.taken(&route.plan.route, shared.clock.now());
+    }
     metrics::counter!("raccordo_admitted_batches_total", "route" => route.plan.route.clone()).increment(1);
     match source.settle(verdicts).await {
         Ok(()) => Round::Again,

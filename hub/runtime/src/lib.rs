@@ -18,6 +18,7 @@ mod clock;
 mod commands;
 mod deliver;
 mod error;
+mod figures;
 mod hub;
 mod intake;
 mod interpret;
@@ -31,5 +32,6 @@ mod worker;
 
 pub use clock::SystemClock;
 pub use error::Error;
+pub use figures::{Figures, PartitionFigures, StoreFigures};
 pub use hub::{Hub, HubSettings, RuntimeLimits};
 pub use operate::{Alarm, Decided, Operate, OperateError, Release, Released, RouteStatus};

@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use hub_backbone::Blobs;
 use hub_life::outbound::Action;
 use hub_life::task::{Refusal, Word};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::Figures;
 
 /// Operations on a running hub. Each write is a command record; the owner of the thing judges it, and its verdict comes back.
 #[async_trait]
@@ -22,6 +25,9 @@ pub trait Operate: Send + Sync {
 
     /// What an operator should look at.
     fn alarms(&self) -> Vec<Alarm>;
+
+    /// The hub in numbers, now.
+    async fn figures(&self) -> Result<Figures, OperateError>;
 
     /// Whether all routes have been opened and the store works.
     fn is_ready(&self) -> bool;
@@ -89,6 +95,8 @@ pub struct RouteStatus {
     pub state: String,
     /// The last error of the source.
     pub error: Option<String>,
+    /// When a message was admitted last, in this life of the hub.
+    pub last_taken: Option<Timestamp>,
 }
 
 /// Something an operator should look at.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -261,6 +262,7 @@ impl Worker for ProcessWorker {
 
     async fn committed(&mut self, written: Written) -> Result<(), Error> {
         self.answers.send(&self.shared, &written);
+        self.shared.gauges.of(self.place.partition).held.store(self.held_count as u64, Ordering::Relaxed);
         Ok(())
     }
 

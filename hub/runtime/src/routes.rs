@@ -51,6 +51,13 @@ impl Route {
         self.steps.get(place)
     }
 
+    /// Whether its messages only add to what has to be sent: it has sinks, and brings no answers. What waits for answers
+    /// would never end if they were kept out.
+    pub(crate) fn only_sends(&self) -> bool {
+        let ops = self.plan.segments.values().flat_map(|segment| all_ops(&segment.ops));
+        !self.sinks.is_empty() && !ops.into_iter().any(|op| matches!(op.what, OpKind::Resume { .. }))
+    }
+
     /// The sink that ends a segment.
     pub(crate) fn sink(&self, segment: &str) -> Option<&Arc<SinkSlot>> {
         self.sinks.get(segment)

@@ -7,6 +7,7 @@ mod runtime {
     mod flow;
     mod lanes;
     mod outside;
+    mod overload;
     mod sends;
     mod simulation;
     mod steps;

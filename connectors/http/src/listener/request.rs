@@ -13,7 +13,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use tokio::sync::oneshot;
 
-use super::{Core, Door, Waiting};
+use super::{Core, Door, Peer, Waiting};
 use crate::answer::{self, Answer, problem};
 use crate::auth;
 use crate::source::Auth;
@@ -31,9 +31,9 @@ const LEFT_WITHIN: Duration = Duration::from_secs(10);
 const FULL: Span = Span(Duration::from_secs(1));
 
 /// Takes a request from its headers to its answer.
-pub(super) async fn handle(core: &Core, peer_name: Option<&str>, request: Request<Stream>) -> Answer {
+pub(super) async fn handle(core: &Core, peer: &Peer, request: Request<Stream>) -> Answer {
     let (parts, mut body) = request.into_parts();
-    match admitted(core, peer_name, &parts, &mut body).await {
+    match admitted(core, peer, &parts, &mut body).await {
         Ok(answer) => answer,
         Err(refusal) => {
             swallow(&parts.headers, body);
@@ -60,14 +60,14 @@ fn swallow(headers: &HeaderMap, mut body: Stream) {
     drop(tokio::spawn(tokio::time::timeout(LEFT_WITHIN, left)));
 }
 
-async fn admitted(core: &Core, peer_name: Option<&str>, request: &Parts, body: &mut Stream) -> Result<Answer, Answer> {
+async fn admitted(core: &Core, peer: &Peer, request: &Parts, body: &mut Stream) -> Result<Answer, Answer> {
     let found = core.doors().get(request.uri.path()).cloned();
     let door = match found {
         None => return Err(problem(StatusCode::NOT_FOUND, "not-found", "not found", "no route takes messages here")),
         Some(None) => return Err(answer::unavailable(FULL, "the route is not running at the moment")),
         Some(Some(door)) => door,
     };
-    let sender = sender(core, &door, peer_name, &request.headers)?;
+    let sender = sender(core, &door, peer.name.as_deref(), &request.headers)?;
     if request.method != Method::POST {
         return Err(answer::method_not_allowed());
     }
@@ -75,7 +75,7 @@ async fn admitted(core: &Core, peer_name: Option<&str>, request: &Parts, body: &
     let key = key(&door, &request.headers)?;
     within(&door, &request.headers)?;
     let full = || answer::busy(FULL, "too many requests are under way; send the request again later");
-    let permit = core.permits.clone().try_acquire_owned().map_err(|_| full())?;
+    let permit = core.permits.take(peer.address).ok_or_else(full)?;
     let bytes = read(&door, body).await?;
     let message = message(&door, &sender, key, &request.headers, Body::new(media, bytes));
     let has_key = message.key.is_some();

@@ -19,7 +19,7 @@ async fn every_address_of_the_description_answers() {
     let description = world.read("revisore", "/api/openapi.json").await;
     assert!(description["openapi"].as_str().unwrap().starts_with("3.1"));
     let paths = description["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 22);
+    assert_eq!(paths.len(), 23);
     let of_path = |methods: &Value| methods.as_object().unwrap().values().cloned().collect::<Vec<_>>();
     let names: Vec<String> = paths.values().flat_map(of_path).map(|one| one["operationId"].to_string()).collect();
     assert_eq!(names.iter().collect::<std::collections::HashSet<_>>().len(), names.len(), "{names:?}");

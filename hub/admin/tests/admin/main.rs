@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests may
 
+mod alarms;
 mod auth;
 mod decide;
 mod description;
+mod metrics;
 mod read;
 mod serve;
 mod world;

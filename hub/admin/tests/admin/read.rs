@@ -129,7 +129,7 @@ async fn parked_messages_messages_statistics_and_the_hub_itself() {
     assert_eq!((&row["count"], &row["amount"]), (&json!(1), &json!("1234567890.10")));
 
     assert_eq!(world.read("operatore", "/api/v1/routes").await["items"][0]["name"], "mandati-siope");
-    assert_eq!(world.read("operatore", "/api/v1/alarms").await["items"][0]["name"], "source");
+    assert_eq!(world.read("operatore", "/api/v1/alarms").await["items"][1]["name"], "source");
     let status = world.read("limited", "/api/v1/status").await;
     assert_eq!(
         status["you"],

@@ -1,16 +1,19 @@
 //! A ledger with something in it, a hub that says what it is told to, people with tokens, and a running API.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use hub_admin::{AdminSettings, AdminState, Running, serve};
+use hub_admin::{AdminSettings, AdminState, AlarmSettings, AlarmWatch, Running, serve};
 use hub_backbone::{Backbone, Blobs, Commit, Embedded, EmbeddedSettings, MemoryBlobs, Place, Topic};
-use hub_core::Case;
 use hub_core::journal::{Decision, Document, EVENT_VERSION, Event, Parked, ParkedKind, Task, TaskKind, What};
+use hub_core::{Case, Clock};
 use hub_ledger::{Ledger, LedgerView};
 use hub_life::task::Word;
-use hub_runtime::{Alarm, Decided, Operate, OperateError, Release, Released, RouteStatus};
+use hub_runtime::{
+    Alarm, Decided, Figures, Operate, OperateError, PartitionFigures, Release, Released, RouteStatus, StoreFigures,
+};
+use hub_testkit::ManualClock;
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
@@ -38,11 +41,19 @@ pub(crate) struct FakeHub {
     pub(crate) words: Mutex<Vec<(String, Word)>>,
     pub(crate) releases: Mutex<Vec<Release>>,
     pub(crate) waited: Mutex<Vec<String>>,
+    pub(crate) alarms: Mutex<Vec<Alarm>>,
+    pub(crate) disk_free: AtomicU64,
+    pub(crate) clock: Arc<ManualClock>,
     /// Commands wait for a place here.
     pub(crate) gate: Semaphore,
     /// Gets a permit when a command has arrived, and another when it is done.
     pub(crate) arrived: Semaphore,
     pub(crate) finished: Semaphore,
+}
+
+/// What the hub says from the beginning.
+pub(crate) fn source_alarm() -> Alarm {
+    Alarm { name: "source".into(), subject: "mandati-siope".into(), detail: "look at 10.0.0.1".into() }
 }
 
 pub(crate) fn counts() -> Decided {
@@ -59,6 +70,9 @@ impl FakeHub {
             words: Mutex::default(),
             releases: Mutex::default(),
             waited: Mutex::default(),
+            alarms: Mutex::new(vec![source_alarm()]),
+            disk_free: AtomicU64::new(1 << 40),
+            clock: Arc::new(ManualClock::at(instant(100))),
             gate: Semaphore::new(1_000),
             arrived: Semaphore::new(0),
             finished: Semaphore::new(0),
@@ -91,11 +105,36 @@ impl Operate for FakeHub {
             source: "http".into(),
             state: if running { "running" } else { "waiting" }.into(),
             error: (!running).then(|| "connection refused".into()),
+            last_taken: Some(instant(60)),
         }]
     }
 
     fn alarms(&self) -> Vec<Alarm> {
-        vec![Alarm { name: "source".into(), subject: "mandati-siope".into(), detail: "look at 10.0.0.1".into() }]
+        self.alarms.lock().unwrap().clone()
+    }
+
+    async fn figures(&self) -> Result<Figures, OperateError> {
+        let part = PartitionFigures { inbox: 3, unsent: 2, ..PartitionFigures::default() };
+        let store = StoreFigures {
+            folder: "/data".into(),
+            bytes: 4_096,
+            disk_free: Some(self.disk_free.load(Ordering::SeqCst)),
+            commits: 7,
+            records: 9,
+            transactions: 5,
+        };
+        Ok(Figures {
+            since: instant(0),
+            epoch: "life-1".into(),
+            now: self.clock.now(),
+            partitions: vec![part; 2],
+            backlog_max: 50_000,
+            unsent_max: 250_000,
+            oldest_unsent: Some(instant(30)),
+            last_taken: Some(instant(60)),
+            last_sent: None,
+            store: Some(store),
+        })
     }
 
     fn is_ready(&self) -> bool {
@@ -119,11 +158,16 @@ impl Operate for FakeHub {
 /// All of it; the folder goes with it.
 pub(crate) struct World {
     pub(crate) hub: Arc<FakeHub>,
+    pub(crate) watch: AlarmWatch,
     pub(crate) running: Running,
     pub(crate) flow: String,
     http: reqwest::Client,
     pub(crate) store: Arc<Embedded>,
     _folder: tempfile::TempDir,
+}
+
+fn watch(hub: &Arc<FakeHub>, store: &Arc<Embedded>) -> AlarmWatch {
+    AlarmWatch::new(hub.clone(), Ledger::new(store.clone()), hub.clock.clone(), AlarmSettings::default())
 }
 
 pub(crate) fn settings(value: Value) -> AdminSettings {
@@ -238,14 +282,15 @@ impl World {
         let flow = blobs.put(FLOW).await.unwrap();
         fill(&store, &flow).await;
         let hub = Arc::new(FakeHub::new(blobs));
-        let state = AdminState::new(Ledger::new(store.clone()), hub.clone());
+        let watch = watch(&hub, &store);
+        let state = AdminState::new(Ledger::new(store.clone()), hub.clone(), watch.clone());
         let running = serve(settings(admin), state, folder.path()).await.unwrap();
-        Self { hub, running, flow, http: reqwest::Client::new(), store, _folder: folder }
+        Self { hub, watch, running, flow, http: reqwest::Client::new(), store, _folder: folder }
     }
 
     /// A state on the same ledger and hub, for another API.
     pub(crate) fn state(&self) -> AdminState {
-        AdminState::new(Ledger::new(self.store.clone()), self.hub.clone())
+        AdminState::new(Ledger::new(self.store.clone()), self.hub.clone(), self.watch.clone())
     }
 
     pub(crate) fn request(&self, method: Method, who: &str, path: &str) -> reqwest::RequestBuilder {

@@ -40,6 +40,13 @@ impl Life {
         Self { process, admin }
     }
 
+    /// A line of `/proc/PID/status`, for example `VmRSS` or its peak `VmHWM`, in kB.
+    pub(crate) fn memory_kb(&self, line: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it lives");
+        let value = status.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(':'));
+        value.and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok()).expect("a number")
+    }
+
     /// Ends in order: standard input closes.
     pub(crate) fn end(mut self) {
         drop(self.process.stdin.take());

@@ -23,7 +23,7 @@ fn time(row: &Row<'_>, column: usize) -> Result<Timestamp> {
     instant(column, row.get(column)?)
 }
 
-fn time_if(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>> {
+pub(super) fn time_if(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>> {
     row.get::<_, Option<i64>>(column)?.map(|us| instant(column, us)).transpose()
 }
 

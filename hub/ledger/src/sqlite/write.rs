@@ -215,10 +215,24 @@ fn released(conn: &Connection, change: &RowChange) -> Result<(), Error> {
     let sql = "UPDATE ledger_parked SET state = 'released', action = ?2, by_whom = ?3, note = ?4, released_at = ?5
         WHERE id = ?1";
     let _ = run(conn, sql, params![parked, action, by, note, us(*at)])?;
+    send_decided(conn, parked, action, *at)?;
     // Only a message that still stands as parked moves: it may have ended before this event was written.
     let state = if action == "give_up" { "given_up" } else { "working" };
     let sql = "UPDATE ledger_messages SET state = ?2
         WHERE state = 'parked' AND id = (SELECT message FROM ledger_parked WHERE id = ?1)";
     let _ = run(conn, sql, params![parked, state])?;
+    Ok(())
+}
+
+/// A person's word about a send in doubt ends the doubt: nobody would settle it otherwise.
+fn send_decided(conn: &Connection, outgoing: &str, action: &str, at: Timestamp) -> Result<(), Error> {
+    let state = match action {
+        "delivered" => "delivered",
+        "not_delivered" => "not_sent",
+        "give_up" => "given_up",
+        _ => return Ok(()),
+    };
+    let sql = "UPDATE ledger_sends SET state = ?2, changed_at = ?3 WHERE outgoing = ?1 AND state = 'in_doubt'";
+    let _ = run(conn, sql, params![outgoing, state, us(at)])?;
     Ok(())
 }

@@ -63,9 +63,12 @@ impl DeliverWorker {
             from: out.from.clone(),
             life: pending.life.clone(),
             spilled: false,
+            behind: false,
+            at: self.ages.get(&pending.order).copied(),
         };
         match life.life.state {
             State::Delivered => {
+                self.shared.gauges.last_sent.set(Some(self.shared.clock.now()));
                 batch.delete(self.place, "outbound", id);
                 batch.delete(self.place, "life", id);
             }
@@ -78,7 +81,10 @@ impl DeliverWorker {
     /// Leaves a message that does not hold its lane to the store.
     pub(super) fn rest(&mut self, id: &str) {
         if self.pending.get(id).is_some_and(|pending| !pending.life.holds_lane(&pending.slot.policy)) {
-            let _ = self.pending.remove(id);
+            if let Some(pending) = self.pending.remove(id) {
+                let _ = self.ages.remove(&pending.order);
+                self.wants_more(&pending.lane);
+            }
             self.wants_refill();
         }
     }

@@ -1,34 +1,38 @@
 //! Order: which message of a lane is next, and what is in memory.
 
+use std::sync::atomic::Ordering;
+
 use hub_life::outbound as life;
 use hub_life::outbound::State;
 
-use super::{DeliverWorker, Effect, Life, Pending, REFILL, SPILL};
+use super::{DeliverWorker, Effect, Life, Pending};
 use crate::Error;
 use crate::batch::Batch;
 use crate::record::Outbound;
 
 impl DeliverWorker {
     pub(super) async fn take(&mut self, batch: &mut Batch<'_>, out: Outbound, order: u64) -> Result<(), Error> {
-        let life = Life {
+        let now = self.shared.clock.now();
+        let mut life = Life {
             order,
             lane: out.lane.clone(),
             route: out.work.route.clone(),
             version: out.work.version.clone(),
             from: out.from.clone(),
-            life: life::Outbound::new(self.shared.clock.now()),
-            spilled: self.spilled || self.pending.len() >= self.shared.limits.pending_max,
+            life: life::Outbound::new(now),
+            at: Some(now),
+            spilled: self.memory_is_full(),
+            behind: false,
         };
         batch.put(self.place, "outbound", &out.id, &out);
-        batch.put(self.place, "life", &out.id, &life);
         if life.spilled {
-            self.spilled = true;
-            batch.put(self.place, "spill", &format!("{order:020}"), &out.id);
+            self.spill(batch, &out.id, &life);
+            batch.put(self.place, "life", &out.id, &life);
             return Ok(());
         }
-        self.admit(&out.id, life)?;
-        self.next_of(&out.lane);
-        Ok(())
+        life.behind = self.lane_is_long(&out.lane);
+        batch.put(self.place, "life", &out.id, &life);
+        self.place_in_lane(batch, &out.id, life)
     }
 
     /// Takes a message into memory.
@@ -38,6 +42,9 @@ impl DeliverWorker {
             let (route, version) = (&life.route, &life.version);
             Error::Format(format!("message {id} is on version {version} of route {route}, which is not loaded"))
         })?;
+        if let Some(at) = life.at.or(life.life.first_at) {
+            let _ = self.ages.insert(life.order, at);
+        }
         let pending = Pending { lane: life.lane, order: life.order, life: life.life, slot };
         let _ = self.pending.insert(id.to_string(), pending);
         self.queue(id);
@@ -53,29 +60,11 @@ impl DeliverWorker {
         Ok(true)
     }
 
-    /// Takes spilled messages into memory, as there is room again.
-    pub(super) async fn refill(&mut self, batch: &mut Batch<'_>) -> Result<(), Error> {
-        let page = self.shared.backbone.scan(self.place, "spill", None, REFILL).await?;
-        self.spilled = page.len() == REFILL;
-        for (order, _) in page {
-            let Some(id) = batch.get::<String>(self.place, "spill", &order).await? else { continue };
-            batch.delete(self.place, "spill", &order);
-            let Some(life) = batch.get::<Life>(self.place, "life", &id).await? else { continue };
-            let life = Life { spilled: false, ..life };
-            batch.put(self.place, "life", &id, &life);
-            let lane = life.lane.clone();
-            self.admit(&id, life)?;
-            self.next_of(&lane);
-        }
-        self.wants_refill();
-        Ok(())
-    }
-
-    /// Comes back to spilled messages when half of memory is free.
-    pub(super) fn wants_refill(&mut self) {
-        if self.spilled && self.pending.len() <= self.shared.limits.pending_max / 2 {
-            self.timers.set(self.shared.clock.now(), SPILL);
-        }
+    /// Tells what waits here.
+    pub(super) fn measure(&self) {
+        let gauges = self.shared.gauges.of(self.place.partition);
+        gauges.unsent.store(self.pending.len() as u64 + self.behind + self.spilled, Ordering::Relaxed);
+        gauges.oldest_unsent.set(self.ages.first_key_value().map(|(_, at)| *at));
     }
 
     /// Gives a message its place in its lane, or takes it away when it does not hold the lane (any more).
@@ -91,7 +80,7 @@ impl DeliverWorker {
             true => drop(lane.busy.insert(id.to_string())),
             false => drop(lane.busy.remove(id)),
         }
-        if lane.queue.is_empty() {
+        if lane.queue.is_empty() && lane.behind == 0 {
             let _ = self.lanes.remove(&pending.lane);
         }
     }

@@ -14,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 use crate::admit::Admission;
 use crate::claim::Claims;
 use crate::clock::ClockGuard;
+use crate::figures::Gauges;
 use crate::operate::Alarm;
 use crate::record::{StoredBody, Work};
 use crate::routes::Routes;
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) keys: Arc<tokio::sync::Mutex<()>>,
     /// Numbers the commands of people.
     pub(crate) commands: AtomicU64,
+    pub(crate) gauges: Gauges,
     pub(super) guard: ClockGuard,
     pub(super) stop: watch::Sender<bool>,
     pub(super) abort: watch::Sender<bool>,
@@ -137,6 +139,15 @@ impl Shared {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(status) = status.iter_mut().find(|status| status.name == route) {
             (status.state, status.error) = (state.to_string(), error);
+        }
+    }
+
+    /// Notes that messages of a route were admitted.
+    pub(crate) fn taken(&self, route: &str, at: Timestamp) {
+        self.gauges.last_taken.set(Some(at));
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(status) = status.iter_mut().find(|status| status.name == route) {
+            status.last_taken = Some(at);
         }
     }
 

@@ -39,6 +39,10 @@ impl WaitWorker {
         let mut kept = batch.get::<Vec<Answer>>(self.place, "answer", &at).await?.unwrap_or_default();
         if !kept.is_empty() {
             let first = kept.remove(0);
+            self.timers.unset(first.at + ANSWER_KEPT, format!("answer:{at}"));
+            if let Some(next) = kept.iter().map(|answer| answer.at).min() {
+                self.timers.set(next + ANSWER_KEPT, format!("answer:{at}"));
+            }
             self.put_list(batch, "answer", &at, &kept);
             self.hand_over(batch, &waiting, first).await?;
         }
@@ -135,7 +139,7 @@ impl WaitWorker {
 
     /// A late answer makes what people were told obsolete.
     pub(super) async fn settle_overdue(
-        &self,
+        &mut self,
         batch: &mut Batch<'_>,
         wait: &Wait,
         by: &str,
@@ -151,7 +155,8 @@ impl WaitWorker {
     }
 
     /// Removes a wait and the entries under its keys, here and elsewhere.
-    pub(super) async fn forget(&self, batch: &mut Batch<'_>, wait: &Wait) -> Result<(), Error> {
+    pub(super) async fn forget(&mut self, batch: &mut Batch<'_>, wait: &Wait) -> Result<(), Error> {
+        self.timers.unset(wait.life.deadline, format!("wait:{}", wait.id));
         batch.delete(self.place, "wait", &wait.id);
         for key in &wait.keys {
             let place = batch.place(Topic::WAITS, &wait_key(&wait.name, key));

@@ -36,7 +36,12 @@ impl WaitWorker {
         Ok(())
     }
 
-    pub(super) async fn go_on_without(&self, batch: &mut Batch<'_>, wait: Wait, now: Timestamp) -> Result<(), Error> {
+    pub(super) async fn go_on_without(
+        &mut self,
+        batch: &mut Batch<'_>,
+        wait: Wait,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let (id, name) = (wait.id.clone(), wait.name.clone());
         batch.tell(&wait.work, now, What::WaitTimedOut { wait: id, name });
         self.forget(batch, &wait).await?;

@@ -60,7 +60,7 @@ impl WaitWorker {
 
     /// Something happened to a task; gives its new life, or why it does not count.
     pub(super) async fn task_event(
-        &self,
+        &mut self,
         batch: &mut Batch<'_>,
         id: &str,
         event: task::Event,
@@ -83,6 +83,10 @@ impl WaitWorker {
                     batch.event(task_happening(&open, now, what));
                 }
                 (task::Command::Closed(outcome), _) => {
+                    self.timers.unset(life.deadline, format!("deadline:{id}"));
+                    if let Some((at, _)) = &life.escalate {
+                        self.timers.unset(*at, format!("escalate:{id}"));
+                    }
                     self.closed(batch, &open, outcome, now).await?;
                     return Ok(Ok(life));
                 }
