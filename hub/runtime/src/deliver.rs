@@ -142,14 +142,15 @@ impl Worker for DeliverWorker {
             }
         }
         self.spilled = !self.shared.backbone.scan(self.place, "spill", None, 1).await?.is_empty();
-        let ids: Vec<String> = self.pending.keys().cloned().collect();
-        for id in ids {
+        // In the order of sending, not of a hash map: the same store is restored in the same way each time.
+        let ids: BTreeMap<u64, String> = self.pending.iter().map(|(id, p)| (p.order, id.clone())).collect();
+        for id in ids.into_values() {
             let over = self.pending.get(&id).is_some_and(|pending| self.is_over(&pending.life));
             let _ = self.advance(batch, &id, Event::Restarted { over }).await?;
         }
-        let lanes: Vec<String> = self.lanes.keys().cloned().collect();
-        for lane in lanes {
-            self.next_of(&lane);
+        let lanes: BTreeSet<String> = self.lanes.keys().cloned().collect();
+        for lane in &lanes {
+            self.next_of(lane);
         }
         self.wants_refill();
         Ok(())

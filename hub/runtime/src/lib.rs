@@ -18,6 +18,7 @@ mod clock;
 mod commands;
 mod deliver;
 mod error;
+mod flag;
 mod hub;
 mod intake;
 mod interpret;

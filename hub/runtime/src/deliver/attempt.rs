@@ -102,6 +102,7 @@ impl DeliverWorker {
                     tokio::time::timeout(limit, slot.sink.resolve(&outgoing, &attempt)).await
                 };
                 tokio::select! {
+                    biased;
                     () = shared.aborted() => Answer::CouldNotAsk("the hub is stopping".into()),
                     asked = ask => answer_of(asked),
                 }
@@ -117,6 +118,7 @@ impl DeliverWorker {
 async fn send_once(shared: &Shared, slot: &SinkSlot, outgoing: &Outgoing, attempt: &Attempt) -> Ended {
     let limit = slot.policy.attempt * ANSWER_FACTOR;
     let result = tokio::select! {
+        biased;
         () = shared.aborted() => Err(attempt.failed("the hub is stopping")),
         sent = tokio::time::timeout(limit, slot.sink.send(outgoing, attempt)) => {
             sent.unwrap_or_else(|_| Err(attempt.failed(format!("no answer within {limit:?}"))))
