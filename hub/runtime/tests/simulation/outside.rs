@@ -3,6 +3,8 @@
 mod sink;
 mod source;
 
+pub(crate) use source::message_id;
+
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 

@@ -200,6 +200,7 @@ impl Receiver {
 impl Sink for Receiver {
     async fn send(&self, out: &Outgoing, attempt: &Attempt) -> Result<Receipt, SendError> {
         let process = self.link.get().clone();
+        process.gate().await;
         let call = Call::begin(process, attempt);
         let _ = call.process.point("a send").await;
         let act = call.process.world.act(number(&out.body.bytes), self.name(out), attempt.number);
