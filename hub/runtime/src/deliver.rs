@@ -2,6 +2,7 @@
 
 mod advance;
 mod attempt;
+mod fence;
 mod lanes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,6 +14,7 @@ use hub_life::outbound as life;
 use hub_life::outbound::{Answer, Command, Ended, Event, State};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+use self::fence::Fence;
 use crate::Error;
 use crate::batch::{Batch, Written};
 use crate::commands::Answers;
@@ -45,6 +47,7 @@ struct Pending {
     order: u64,
     life: life::Outbound,
     slot: Arc<SinkSlot>,
+    fence: Fence,
 }
 
 /// What is durable beside [`Outbound`]: small, because each transition writes it.
@@ -202,7 +205,12 @@ impl Worker for DeliverWorker {
             Signal::Asked(id, answer) => {
                 self.under_way -= 1;
                 let over = self.pending.get(&id).is_some_and(|pending| self.is_over(&pending.life));
-                let _ = self.advance(batch, &id, Event::Asked { answer, over }).await?;
+                let event = match self.too_early(&id, &answer) {
+                    // As if the answer had been lost: it is asked again after the usual pause.
+                    true => Event::Restarted { over },
+                    false => Event::Asked { answer, over },
+                };
+                let _ = self.advance(batch, &id, event).await?;
             }
         }
         Ok(())

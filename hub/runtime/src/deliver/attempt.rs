@@ -92,6 +92,9 @@ impl DeliverWorker {
     pub(super) async fn ask(&mut self, id: String) -> Result<(), Error> {
         let Some((outgoing, _)) = self.outgoing(&id).await? else { return Ok(()) };
         let Some((attempt, slot)) = self.attempt(&id, None) else { return Ok(()) };
+        if let Some(pending) = self.pending.get_mut(&id) {
+            pending.fence.ask();
+        }
         let (sender, shared) = (self.sender.clone(), self.shared.clone());
         self.under_way += 1;
         drop(tokio::spawn(async move {

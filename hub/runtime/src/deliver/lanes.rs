@@ -3,6 +3,7 @@
 use hub_life::outbound as life;
 use hub_life::outbound::State;
 
+use super::fence::Fence;
 use super::{DeliverWorker, Effect, Life, Pending, REFILL, SPILL};
 use crate::Error;
 use crate::batch::Batch;
@@ -38,7 +39,7 @@ impl DeliverWorker {
             let (route, version) = (&life.route, &life.version);
             Error::Format(format!("message {id} is on version {version} of route {route}, which is not loaded"))
         })?;
-        let pending = Pending { lane: life.lane, order: life.order, life: life.life, slot };
+        let pending = Pending { lane: life.lane, order: life.order, life: life.life, slot, fence: Fence::now() };
         let _ = self.pending.insert(id.to_string(), pending);
         self.queue(id);
         Ok(())

@@ -81,6 +81,11 @@ impl Shared {
         self.guard.off(self.clock.now()).is_none()
     }
 
+    /// Whether the boot clock watches the wall clock.
+    pub(crate) fn watches_clock(&self) -> bool {
+        self.limits.clock_off_max < Duration::MAX
+    }
+
     /// Whether this life may still act on the outside world.
     pub(crate) fn may_act(&self) -> Result<(), String> {
         match &*self.failure.lock().unwrap_or_else(PoisonError::into_inner) {

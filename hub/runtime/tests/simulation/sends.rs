@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hub_backbone::{Commit, Offset, Place, Topic};
+use hub_backbone::{Commit, Place, Topic};
 use hub_core::journal::{Event, ParkedKind, SendOutcome, What};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -113,15 +113,15 @@ impl Sends {
     }
 
     /// Follows a commit that is durable.
-    pub(crate) fn follow(&mut self, commit: &Commit, offsets: &[Offset], events: &[Event]) -> Result<(), String> {
-        for ((place, record), _) in commit.outputs.iter().zip(offsets) {
+    pub(crate) fn follow(&mut self, process: u64, commit: &Commit, events: &[Event]) -> Result<(), String> {
+        for (place, record) in &commit.outputs {
             if place.topic == Topic::OUTBOX
                 && let Ok(Read { r: Record { send: Some(send) } }) = serde_json::from_slice(&record.bytes)
             {
                 self.queue(*place, send)?;
             }
         }
-        events.iter().try_for_each(|event| self.event(event))
+        events.iter().try_for_each(|event| self.event(process, event))
     }
 
     fn queue(&mut self, place: Place, send: Send) -> Result<(), String> {
@@ -139,12 +139,13 @@ impl Sends {
         }
     }
 
-    fn event(&mut self, event: &Event) -> Result<(), String> {
+    fn event(&mut self, process: u64, event: &Event) -> Result<(), String> {
         match &event.what {
             What::SendIntended { outgoing, attempt, epoch, not_after, .. } => {
                 self.intended(outgoing, *attempt, epoch, *not_after)
             }
             What::SendSettled { outgoing, outcome, .. } => {
+                self.never_begun(process, outgoing);
                 let arrived = self.truth(outgoing) == Truth::Arrived;
                 let may_be_there = self.truth(outgoing) != Truth::Never;
                 let Some(out) = self.outs.get_mut(outgoing) else { return wrong("a stranger is settled".into()) };
@@ -173,6 +174,15 @@ impl Sends {
                 Ok(())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// A process that settles an attempt of its own without having called the sink will not call it.
+    fn never_begun(&mut self, process: u64, key: &str) {
+        for attempt in self.outs.get_mut(key).map_or(&mut [][..], |out| &mut out.tries) {
+            if attempt.process == process && attempt.fate == Fate::Intended {
+                attempt.fate = Fate::Never;
+            }
         }
     }
 

@@ -185,7 +185,7 @@ impl World {
         let mut inner = self.inner();
         inner.trace.commit(commit, offsets);
         let Inner { custody, sends, .. } = &mut *inner;
-        let judged = custody.follow(commit, offsets, &events).and_then(|()| sends.follow(commit, offsets, &events));
+        let judged = custody.follow(commit, offsets, &events).and_then(|()| sends.follow(process, commit, &events));
         for event in &events {
             self.tell(&mut inner, || format!("p{process} wrote {} [{}] {:?}", event.case.id, event.segment, event.what));
         }
