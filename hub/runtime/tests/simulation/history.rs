@@ -50,28 +50,46 @@ pub(crate) struct Order {
 pub(crate) enum Do {
     Order(Order),
     /// The sender offers an order once more.
-    Again { n: u32 },
+    Again {
+        n: u32,
+    },
     /// People look at what there is to do, and do part of it; `pick` says who does what how late.
-    People { pick: u64 },
+    People {
+        pick: u64,
+    },
     /// The wall clock jumps.
-    Jump { ms: i64 },
+    Jump {
+        ms: i64,
+    },
     /// The wall clock is set right.
     Right,
     /// The process is killed, and starts again after this time.
-    Kill { down: u64 },
+    Kill {
+        down: u64,
+    },
     /// The hub is stopped in order, and starts again.
     Stop,
     /// The process freezes for a while; `usurped`: another hub takes the store over meanwhile.
-    Freeze { ms: u64, usurped: bool },
+    Freeze {
+        ms: u64,
+        usurped: bool,
+    },
     Nothing,
 }
 
 /// What goes wrong at a point of a process: before or after a commit, a call, a crossing, a verdict.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
-    Kill { down: u64 },
-    Freeze { ms: u64, usurped: bool },
-    Delay { ms: u64 },
+    Kill {
+        down: u64,
+    },
+    Freeze {
+        ms: u64,
+        usurped: bool,
+    },
+    Delay {
+        ms: u64,
+    },
     /// The commit is not done, and the hub hears an error. (Elsewhere: nothing.)
     Refuse,
     /// The commit is done, and the hub hears an error. (Elsewhere: nothing.)
@@ -103,7 +121,9 @@ pub(crate) enum Says {
     Unknown,
     Busy,
     /// The truth of the moment at which it was asked, this much later.
-    Late { ms: u64 },
+    Late {
+        ms: u64,
+    },
     Never,
     Panic,
 }

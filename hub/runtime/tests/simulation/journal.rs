@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use hub_backbone::rusqlite::Connection;
+use hub_backbone::rusqlite::{Connection, OpenFlags};
 use hub_backbone::{Backbone, Memory, Place, Stored, Topic};
 use hub_core::journal::{Event, Parked, Task, What};
 use hub_ledger::JournalRecord;
@@ -19,6 +19,9 @@ const MOVES: [(&str, &[&str]); 5] = [
     ("inviata", &["chiusa"]),
     ("chiusa", &[]),
 ];
+
+/// Room for all statements of the ledger.
+const STATEMENTS: usize = 200;
 
 /// What one message has been through.
 #[derive(Default)]
@@ -45,7 +48,9 @@ fn sql<T, E: std::fmt::Display>(result: Result<T, E>) -> Result<T, String> {
 }
 
 fn empty() -> Result<Connection, String> {
-    let conn = sql(Connection::open_in_memory())?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = sql(Connection::open_in_memory_with_flags(flags))?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
     sql(clear(&conn))?;
     Ok(conn)
 }
@@ -148,7 +153,8 @@ impl Journal {
     fn case(&mut self, event: &Event) -> Result<(), String> {
         let What::State { to, from, moved, .. } = &event.what else { return Ok(()) };
         let state = self.cases.entry(event.case.id.clone()).or_default();
-        let allowed = MOVES.iter().find(|(state, _)| state == from).is_some_and(|(_, next)| next.contains(&to.as_str()));
+        let allowed =
+            MOVES.iter().find(|(state, _)| state == from).is_some_and(|(_, next)| next.contains(&to.as_str()));
         if *moved && event.case.kind == "pratica" && !(allowed && from == state) {
             return Err(format!("case {} moves from {from} to {to}, and was {state}", event.case.id));
         }

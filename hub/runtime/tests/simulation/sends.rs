@@ -218,8 +218,11 @@ impl Sends {
 
     /// First attempts of a lane come in the order of the outbox.
     fn in_order(&mut self, key: &str, lane: &str) -> Result<(), String> {
-        let Some((keys, next)) =
-            self.queues.iter_mut().find(|((_, of), (keys, _))| of == lane && keys.iter().any(|k| k == key)).map(|q| q.1)
+        let Some((keys, next)) = self
+            .queues
+            .iter_mut()
+            .find(|((_, of), (keys, _))| of == lane && keys.iter().any(|k| k == key))
+            .map(|q| q.1)
         else {
             return wrong("a send without a record".into());
         };

@@ -131,7 +131,9 @@ impl World {
         if let Some(fault) = &fault {
             *inner.fates.entry(kind_of(fault)).or_default() += 1;
         }
-        self.tell(&mut inner, || format!("p{process} {name}{}", fault.as_ref().map_or(String::new(), |f| format!(": {f:?}"))));
+        self.tell(&mut inner, || {
+            format!("p{process} {name}{}", fault.as_ref().map_or(String::new(), |f| format!(": {f:?}")))
+        });
         fault
     }
 
@@ -187,7 +189,9 @@ impl World {
         let Inner { custody, sends, .. } = &mut *inner;
         let judged = custody.follow(commit, offsets, &events).and_then(|()| sends.follow(process, commit, &events));
         for event in &events {
-            self.tell(&mut inner, || format!("p{process} wrote {} [{}] {:?}", event.case.id, event.segment, event.what));
+            self.tell(&mut inner, || {
+                format!("p{process} wrote {} [{}] {:?}", event.case.id, event.segment, event.what)
+            });
         }
         for (owner, event) in owners.into_iter().zip(events) {
             inner.sent.entry(owner).or_default().push_back(event);

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hub_core::plugin::{OpenCx, OpenError, SinkConfig};
-use hub_core::{
-    Attempt, Clock, Expr, Limits, Outgoing, Receipt, Repeat, Resolution, SendError, Sink,
-};
+use hub_core::{Attempt, Clock, Expr, Limits, Outgoing, Receipt, Repeat, Resolution, SendError, Sink};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
