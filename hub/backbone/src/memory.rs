@@ -2,7 +2,7 @@
 //!
 //! It has no threads and no clock of its own, so that a paused tokio clock drives it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::chain::{Chain, admit, admit_place, genesis, link};
-use crate::{Backbone, Commit, Error, Offset, Place, Stored};
+use crate::{Backbone, Commit, Error, Offset, Place, Stored, Topic};
 
 /// What a fault hook does to a commit.
 #[derive(Clone, Debug)]
@@ -43,16 +43,18 @@ struct Shared {
     /// Commits go through one by one, in the order of their callers.
     gate: tokio::sync::Mutex<()>,
     log: Mutex<Log>,
-    /// Counts changes of ends, and lives.
-    changes: watch::Sender<u64>,
+    /// Wakes those who wait for more of a partition, in the order in which they began to wait.
+    changes: BTreeMap<Place, Notify>,
 }
 
 #[derive(Default)]
 struct Log {
+    /// The life that owns the store.
     life: u64,
-    past: HashSet<String>,
+    /// Epochs that are provably over.
+    over: BTreeSet<String>,
     places: HashMap<Place, Partition>,
-    state: HashMap<(Place, String), BTreeMap<String, Bytes>>,
+    state: HashMap<Place, HashMap<String, BTreeMap<String, Bytes>>>,
 }
 
 #[derive(Default)]
@@ -84,7 +86,7 @@ impl Memory {
             partitions: partitions.max(1),
             gate: tokio::sync::Mutex::default(),
             log: Mutex::default(),
-            changes: watch::Sender::new(0),
+            changes: all_places(partitions.max(1)).map(|place| (place, Notify::new())).collect(),
         };
         Self::life_of(Arc::new(shared), None)
     }
@@ -93,7 +95,20 @@ impl Memory {
     /// its commits are [`Error::Fenced`] from now on.
     #[must_use]
     pub fn reopen(&self) -> Self {
+        self.bury();
+        self.take_over()
+    }
+
+    /// The next life over the same content, while the process of this one may still run (it is frozen, say): its commits are
+    /// [`Error::Fenced`] from now on, but it is not provably over before [`Self::bury`].
+    #[must_use]
+    pub fn take_over(&self) -> Self {
         Self::life_of(Arc::clone(&self.shared), self.hook.clone())
+    }
+
+    /// The process of this life is dead, and everybody can know.
+    pub fn bury(&self) {
+        let _ = self.shared.lock().over.insert(self.epoch.clone());
     }
 
     /// Calls `hook` before each commit; it says what shall go wrong.
@@ -122,10 +137,9 @@ impl Memory {
             let mut log = shared.lock();
             log.life += 1;
             let epoch = format!("m{:06}", log.life);
-            log.past.insert(epoch.clone());
             (log.life, epoch)
         };
-        shared.changes.send_modify(|count| *count += 1);
+        shared.changes.values().for_each(Notify::notify_waiters);
         Self { shared, hook, life, epoch }
     }
 
@@ -156,7 +170,16 @@ impl Shared {
     }
 }
 
+/// All partitions of all topics.
+fn all_places(partitions: u16) -> impl Iterator<Item = Place> {
+    Topic::ALL.into_iter().flat_map(move |topic| (0..partitions).map(move |partition| Place::new(topic, partition)))
+}
+
 impl Log {
+    fn space(&self, place: Place, space: &str) -> Option<&BTreeMap<String, Bytes>> {
+        self.state.get(&place)?.get(space)
+    }
+
     fn apply(&mut self, commit: Commit) -> Vec<Offset> {
         let offsets = commit.outputs.into_iter().map(|(place, record)| {
             let part = self.places.entry(place).or_default();
@@ -167,11 +190,15 @@ impl Log {
         });
         let offsets = offsets.collect();
         for change in commit.state {
-            let space = self.state.entry((change.place, change.space.to_owned())).or_default();
+            let spaces = self.state.entry(change.place).or_default();
+            if !spaces.contains_key(change.space) {
+                let _ = spaces.insert(change.space.to_owned(), BTreeMap::new());
+            }
+            let Some(space) = spaces.get_mut(change.space) else { continue };
             match change.value {
-                Some(value) => space.insert(change.key, value),
-                None => space.remove(&change.key),
-            };
+                Some(value) => drop(space.insert(change.key, value)),
+                None => drop(space.remove(&change.key)),
+            }
         }
         for (place, next) in commit.positions {
             let part = self.places.entry(place).or_default();
@@ -222,19 +249,20 @@ impl Backbone for Memory {
 
     fn is_over(&self, epoch: &str) -> bool {
         let log = self.shared.lock();
-        log.life == self.life && epoch != self.epoch && log.past.contains(epoch)
+        log.life == self.life && epoch != self.epoch && log.over.contains(epoch)
     }
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Offset>, Error> {
         admit(&commit, self.shared.partitions)?;
         let _order = self.shared.gate.lock().await;
         let lost = self.fault(&commit).await?;
+        let changed: BTreeSet<Place> = commit.outputs.iter().map(|(place, _)| *place).collect();
         let offsets = {
             let mut log = self.shared.lock();
             self.check(&log)?;
             log.apply(commit)
         };
-        self.shared.changes.send_modify(|count| *count += 1);
+        changed.iter().filter_map(|place| self.shared.changes.get(place)).for_each(Notify::notify_waiters);
         lost.map_or(Ok(offsets), Err)
     }
 
@@ -260,21 +288,23 @@ impl Backbone for Memory {
     }
 
     async fn changed(&self, place: Place, after: Offset) -> Result<(), Error> {
-        let mut changes = self.shared.changes.subscribe();
+        admit_place(place, self.shared.partitions)?;
+        let Some(signal) = self.shared.changes.get(&place) else { return Ok(()) };
         loop {
-            changes.mark_unchanged();
+            // Made before the look: a commit in between wakes it all the same.
+            let changed = signal.notified();
             if self.end(place).await? > after {
                 return Ok(());
             }
             self.check(&self.shared.lock())?;
-            changes.changed().await.map_err(|_| Error::Io("the store is closed".to_owned()))?;
+            changed.await;
         }
     }
 
     async fn get(&self, place: Place, space: &str, key: &str) -> Result<Option<Bytes>, Error> {
         admit_place(place, self.shared.partitions)?;
         let log = self.shared.lock();
-        Ok(log.state.get(&(place, space.to_owned())).and_then(|space| space.get(key)).cloned())
+        Ok(log.space(place, space).and_then(|space| space.get(key)).cloned())
     }
 
     async fn scan(
@@ -286,7 +316,7 @@ impl Backbone for Memory {
     ) -> Result<Vec<(String, Bytes)>, Error> {
         admit_place(place, self.shared.partitions)?;
         let log = self.shared.lock();
-        let Some(space) = log.state.get(&(place, space.to_owned())) else { return Ok(Vec::new()) };
+        let Some(space) = log.space(place, space) else { return Ok(Vec::new()) };
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let rows = space.range::<str, _>((from, Bound::Unbounded)).take(limit);
         Ok(rows.map(|(key, value)| (key.clone(), value.clone())).collect())

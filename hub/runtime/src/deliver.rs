@@ -2,6 +2,7 @@
 
 mod advance;
 mod attempt;
+mod fence;
 mod lanes;
 mod spill;
 
@@ -15,6 +16,7 @@ use hub_life::outbound::{Answer, Command, Ended, Event, State};
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+use self::fence::Fence;
 use crate::Error;
 use crate::batch::{Batch, Written};
 use crate::commands::Answers;
@@ -47,6 +49,7 @@ struct Pending {
     order: u64,
     life: life::Outbound,
     slot: Arc<SinkSlot>,
+    fence: Fence,
 }
 
 /// What is durable beside [`Outbound`]: small, because each transition writes it.
@@ -158,15 +161,16 @@ impl Worker for DeliverWorker {
                 self.recall(&id, life)?;
             }
         }
-        let ids: Vec<String> = self.pending.keys().cloned().collect();
-        for id in ids {
+        // In the order of sending, not of a hash map: the same store is restored in the same way each time.
+        let ids: BTreeMap<u64, String> = self.pending.iter().map(|(id, p)| (p.order, id.clone())).collect();
+        for id in ids.into_values() {
             let over = self.pending.get(&id).is_some_and(|pending| self.is_over(&pending.life));
             let _ = self.advance(batch, &id, Event::Restarted { over }).await?;
         }
-        let lanes: Vec<String> = self.lanes.keys().cloned().collect();
-        for lane in lanes {
-            self.next_of(&lane);
-            self.wants_more(&lane);
+        let lanes: BTreeSet<String> = self.lanes.keys().cloned().collect();
+        for lane in &lanes {
+            self.next_of(lane);
+            self.wants_more(lane);
         }
         self.wants_refill();
         Ok(())
@@ -221,7 +225,12 @@ impl Worker for DeliverWorker {
             Signal::Asked(id, answer) => {
                 self.under_way -= 1;
                 let over = self.pending.get(&id).is_some_and(|pending| self.is_over(&pending.life));
-                let _ = self.advance(batch, &id, Event::Asked { answer, over }).await?;
+                let event = match self.too_early(&id, &answer) {
+                    // As if the answer had been lost: it is asked again after the usual pause.
+                    true => Event::Restarted { over },
+                    false => Event::Asked { answer, over },
+                };
+                let _ = self.advance(batch, &id, event).await?;
             }
         }
         Ok(())

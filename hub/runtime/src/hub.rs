@@ -15,7 +15,7 @@ use hub_core::{Clock, Entities, Value};
 use hub_route::CaseModel;
 use hub_route::plan::Plan;
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::admit::Admission;
@@ -23,6 +23,7 @@ use crate::case::CaseWorker;
 use crate::clock::{ClockGuard, OFF_MAX};
 use crate::deliver::DeliverWorker;
 use crate::figures::Gauges;
+use crate::flag::Flag;
 use crate::process::ProcessWorker;
 use crate::routes::{Route, Routes};
 use crate::wait::WaitWorker;
@@ -80,9 +81,9 @@ pub struct HubSettings {
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// The routes that take new messages.
-    pub routes: Vec<Plan>,
+    pub routes: Vec<Arc<Plan>>,
     /// Versions that older messages finish on; their sources stay closed.
-    pub older: Vec<Plan>,
+    pub older: Vec<Arc<Plan>>,
     /// `config/entities.yaml`.
     pub entities: Arc<Entities>,
     /// `config/cases.yaml`.
@@ -162,8 +163,8 @@ impl Hub {
             commands: AtomicU64::new(0),
             gauges: Gauges::new(now, partitions),
             guard: ClockGuard::new(now, settings.limits.clock_off_max, written),
-            stop: watch::Sender::new(false),
-            abort: watch::Sender::new(false),
+            stop: Flag::default(),
+            abort: Flag::default(),
             failure: Mutex::default(),
             ready: AtomicBool::new(false),
         });
@@ -216,14 +217,14 @@ impl Hub {
     /// # Errors
     /// What made the hub fail, if it did.
     pub async fn stop(mut self) -> Result<(), Error> {
-        let _ = self.shared.stop.send_replace(true);
+        self.shared.stop.raise();
         let grace = self.shared.limits.grace;
         // A source that does not end its `settle` is cut off, as a crash would: it hears the same verdicts at the next start.
         if !ended_within(grace, &mut self.intake).await {
             self.intake.shutdown().await;
         }
         if !ended_within(grace, &mut self.workers).await {
-            let _ = self.shared.abort.send_replace(true);
+            self.shared.abort.raise();
             // Sends end at once now; a worker that still does not end hangs in a step or in the store, and the next start
             // reads what it had not committed.
             if !ended_within(ABORTED_WITHIN, &mut self.workers).await {

@@ -51,6 +51,7 @@ pub(crate) async fn run(shared: Arc<Shared>, route: Arc<Route>, cx: OpenCx) {
         tracing::warn!(route = name, error, "the source is opened again after a pause");
         shared.set_status(name, "waiting", Some(error));
         tokio::select! {
+            biased;
             () = shared.stopped() => {}
             () = tokio::time::sleep(wait) => {}
         }
@@ -65,6 +66,7 @@ async fn one_life(shared: &Shared, route: &Arc<Route>, cx: &OpenCx) -> Over {
     };
     let cx = OpenCx { cursor, ..cx.clone() };
     let opened = tokio::select! {
+        biased;
         () = shared.stopped() => return Over::Done,
         opened = route.plan.source.opens.open(&cx) => opened,
     };
@@ -91,6 +93,7 @@ enum Round {
 /// `next`, admit, `settle`, once.
 async fn round(shared: &Shared, route: &Arc<Route>, source: &mut dyn Source) -> Round {
     let intake = tokio::select! {
+        biased;
         () = shared.stopped() => return Round::Over(Over::Done),
         intake = source.next() => intake,
     };
@@ -112,6 +115,7 @@ async fn round(shared: &Shared, route: &Arc<Route>, source: &mut dyn Source) -> 
             }
             // Files and mails wait where they are.
             Ok(true) => tokio::select! {
+                biased;
                 () = shared.stopped() => return Round::Over(Over::Done),
                 () = tokio::time::sleep(FULL_PAUSE) => {}
             },

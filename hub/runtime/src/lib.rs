@@ -19,6 +19,7 @@ mod commands;
 mod deliver;
 mod error;
 mod figures;
+mod flag;
 mod hub;
 mod intake;
 mod interpret;

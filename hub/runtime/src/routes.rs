@@ -13,7 +13,7 @@ use crate::Error;
 
 /// A route, ready to work.
 pub(crate) struct Route {
-    pub(crate) plan: Plan,
+    pub(crate) plan: Arc<Plan>,
     steps: HashMap<String, Arc<dyn Step>>,
     sinks: HashMap<String, Arc<SinkSlot>>,
 }
@@ -28,7 +28,7 @@ pub(crate) struct SinkSlot {
 
 impl Route {
     /// Opens all steps and sinks of a plan.
-    pub(crate) async fn open(plan: Plan, cx: &OpenCx) -> Result<Self, Error> {
+    pub(crate) async fn open(plan: Arc<Plan>, cx: &OpenCx) -> Result<Self, Error> {
         let mut route = Self { plan, steps: HashMap::new(), sinks: HashMap::new() };
         let (mut steps, mut sinks) = (HashMap::new(), HashMap::new());
         for segment in route.plan.segments.values() {

@@ -141,6 +141,7 @@ async fn rest<W: Worker>(
     let next = worker.timers().next();
     let (room, stopping) = (worker.has_room() && !shared.stopping(), shared.stopping());
     tokio::select! {
+        biased;
         Some(signal) = signals.recv() => return Ok(Some(signal)),
         () = shared.stopped(), if !stopping => {}
         () = shared.until(next) => {}

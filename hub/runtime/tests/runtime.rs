@@ -1,5 +1,5 @@
 //! The runtime as a whole: routes as YAML, a memory or embedded backbone, a clock that is turned by hand, and plug-ins whose
-//! behaviour each test scripts. `RACCORDO_SEED=n` repeats one history of the simulation.
+//! behaviour each test scripts.
 
 mod runtime {
     mod admission;
@@ -9,7 +9,6 @@ mod runtime {
     mod outside;
     mod overload;
     mod sends;
-    mod simulation;
     mod steps;
     mod tasks;
     mod waits;

@@ -8,7 +8,7 @@ use hub_life::outbound::{Answer, Command, Ended, Event, Now, State};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{DeliverWorker, Effect, Life};
+use super::{DeliverWorker, Effect, Life, Pending};
 use crate::Error;
 use crate::batch::Batch;
 use crate::commands::released;
@@ -51,6 +51,7 @@ impl DeliverWorker {
     /// Makes the new life durable, or forgets a message that is delivered.
     pub(super) fn keep(&mut self, batch: &mut Batch<'_>, id: &str, out: &Outbound, new: life::Outbound) {
         let Some(pending) = self.pending.get_mut(id) else { return };
+        pending.fence.follow(&pending.life.state, &new.state);
         pending.life = new;
         if let State::InDoubt { ask_at, .. } = &pending.life.state {
             self.timers.set(*ask_at, id);
@@ -97,6 +98,13 @@ impl DeliverWorker {
             }
             _ => true,
         }
+    }
+
+    /// Whether "not there" comes before the receiver's view is final by the boot clock. Where a test turns the clock by hand
+    /// there is no boot clock to compare with.
+    pub(super) fn too_early(&self, id: &str, answer: &Answer) -> bool {
+        let lets = |pending: &Pending| pending.fence.lets(answer, pending.slot.policy.settles_after);
+        self.shared.watches_clock() && self.pending.get(id).is_some_and(|pending| !lets(pending))
     }
 
     /// Writes down what an event says about an attempt.

@@ -6,6 +6,7 @@ use hub_core::{Attempt, Crossing, Outgoing, Resolution, SendError};
 use hub_life::outbound::{Answer, Ended, State};
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinError;
 
 use super::{ANSWER_FACTOR, DeliverWorker, Effect, Signal};
 use crate::Error;
@@ -81,7 +82,7 @@ impl DeliverWorker {
             // In a task of its own: a sink that panics has ended its attempt, too.
             let task = (shared, slot, outgoing, attempt.clone());
             let ended = tokio::spawn(async move { send_once(&task.0, &task.1, &task.2, &task.3).await }).await;
-            let ended = ended.unwrap_or_else(|error| ended_of(attempt.failed(format!("the sink failed: {error}"))));
+            let ended = ended.unwrap_or_else(|error| ended_of(attempt.failed(failure(error))));
             drop(place);
             drop(sender.send(Signal::Ended(id, ended)).await);
         }));
@@ -91,6 +92,9 @@ impl DeliverWorker {
     pub(super) async fn ask(&mut self, id: String) -> Result<(), Error> {
         let Some((outgoing, _)) = self.outgoing(&id).await? else { return Ok(()) };
         let Some((attempt, slot)) = self.attempt(&id, None) else { return Ok(()) };
+        if let Some(pending) = self.pending.get_mut(&id) {
+            pending.fence.ask();
+        }
         let (sender, shared) = (self.sender.clone(), self.shared.clone());
         self.under_way += 1;
         drop(tokio::spawn(async move {
@@ -102,11 +106,12 @@ impl DeliverWorker {
                     tokio::time::timeout(limit, slot.sink.resolve(&outgoing, &attempt)).await
                 };
                 tokio::select! {
+                    biased;
                     () = shared.aborted() => Answer::CouldNotAsk("the hub is stopping".into()),
                     asked = ask => answer_of(asked),
                 }
             });
-            let answer = asked.await.unwrap_or_else(|error| Answer::CouldNotAsk(format!("the sink failed: {error}")));
+            let answer = asked.await.unwrap_or_else(|error| Answer::CouldNotAsk(failure(error)));
             drop(sender.send(Signal::Asked(id, answer)).await);
         }));
         Ok(())
@@ -117,6 +122,7 @@ impl DeliverWorker {
 async fn send_once(shared: &Shared, slot: &SinkSlot, outgoing: &Outgoing, attempt: &Attempt) -> Ended {
     let limit = slot.policy.attempt * ANSWER_FACTOR;
     let result = tokio::select! {
+        biased;
         () = shared.aborted() => Err(attempt.failed("the hub is stopping")),
         sent = tokio::time::timeout(limit, slot.sink.send(outgoing, attempt)) => {
             sent.unwrap_or_else(|_| Err(attempt.failed(format!("no answer within {limit:?}"))))
@@ -124,6 +130,13 @@ async fn send_once(shared: &Shared, slot: &SinkSlot, outgoing: &Outgoing, attemp
     };
     tracing::debug!(id = attempt.key, sink = slot.kind, attempt = attempt.number, ok = result.is_ok(), "attempt ended");
     result.map_or_else(ended_of, Ended::Receipt)
+}
+
+/// What a sink that panicked said. Without the number of its task, which says nothing and differs from run to run.
+fn failure(error: JoinError) -> String {
+    let Ok(panic) = error.try_into_panic() else { return "the sink was cut off".into() };
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    format!("the sink failed: {}", text.unwrap_or("it panicked"))
 }
 
 fn ended_of(error: SendError) -> Ended {

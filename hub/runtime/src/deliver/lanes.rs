@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use hub_life::outbound as life;
 use hub_life::outbound::State;
 
+use super::fence::Fence;
 use super::{DeliverWorker, Effect, Life, Pending};
 use crate::Error;
 use crate::batch::Batch;
@@ -45,7 +46,7 @@ impl DeliverWorker {
         if let Some(at) = life.at.or(life.life.first_at) {
             let _ = self.ages.insert(life.order, at);
         }
-        let pending = Pending { lane: life.lane, order: life.order, life: life.life, slot };
+        let pending = Pending { lane: life.lane, order: life.order, life: life.life, slot, fence: Fence::now() };
         let _ = self.pending.insert(id.to_string(), pending);
         self.queue(id);
         Ok(())

@@ -9,12 +9,13 @@ use hub_backbone::{Backbone, Blobs};
 use hub_core::{Body, Clock, Entities, Message, Value};
 use hub_route::CaseModel;
 use jiff::Timestamp;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::admit::Admission;
 use crate::claim::Claims;
 use crate::clock::ClockGuard;
 use crate::figures::Gauges;
+use crate::flag::Flag;
 use crate::operate::Alarm;
 use crate::record::{StoredBody, Work};
 use crate::routes::Routes;
@@ -38,8 +39,8 @@ pub(crate) struct Shared {
     pub(crate) commands: AtomicU64,
     pub(crate) gauges: Gauges,
     pub(super) guard: ClockGuard,
-    pub(super) stop: watch::Sender<bool>,
-    pub(super) abort: watch::Sender<bool>,
+    pub(super) stop: Flag,
+    pub(super) abort: Flag,
     pub(super) failure: Mutex<Option<Error>>,
     pub(super) ready: AtomicBool,
 }
@@ -52,17 +53,17 @@ pub(crate) enum Verdict {
 
 impl Shared {
     pub(crate) fn stopping(&self) -> bool {
-        *self.stop.borrow()
+        self.stop.is_raised()
     }
 
     /// Completes when the hub begins to stop.
     pub(crate) async fn stopped(&self) {
-        drop(self.stop.subscribe().wait_for(|stop| *stop).await);
+        self.stop.raised().await;
     }
 
     /// Completes when sends that are under way have to end.
     pub(crate) async fn aborted(&self) {
-        drop(self.abort.subscribe().wait_for(|abort| *abort).await);
+        self.abort.raised().await;
     }
 
     /// Completes at an instant, or never.
@@ -77,6 +78,11 @@ impl Shared {
     /// Whether the wall clock can be believed: if not, nothing expires.
     pub(crate) fn clock_agrees(&self) -> bool {
         self.guard.off(self.clock.now()).is_none()
+    }
+
+    /// Whether the boot clock watches the wall clock.
+    pub(crate) fn watches_clock(&self) -> bool {
+        self.limits.clock_off_max < Duration::MAX
     }
 
     /// Whether this life may still act on the outside world.
@@ -103,8 +109,8 @@ impl Shared {
     pub(crate) fn fail(&self, error: Error) {
         tracing::error!(%error, "the hub stops");
         let _ = self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        let _ = self.stop.send_replace(true);
-        let _ = self.abort.send_replace(true);
+        self.stop.raise();
+        self.abort.raise();
     }
 
     pub(crate) async fn load_body(&self, stored: &StoredBody) -> Result<Body, Error> {

@@ -410,13 +410,13 @@ fn files(routes: &[&str]) -> Vec<RouteFile> {
     routes.iter().enumerate().map(file).collect()
 }
 
-fn plans(files: &[RouteFile], entities: &Entities, cases: &CaseModel) -> Vec<Plan> {
+fn plans(files: &[RouteFile], entities: &Entities, cases: &CaseModel) -> Vec<Arc<Plan>> {
     let names: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let world = Names { registry: REGISTRY, entities, cases, names: &names, read: &|_| None };
     let checked = check(files, &world);
     let wrong = checked.problems.iter().any(hub_route::Problem::is_error);
     assert!(!wrong, "{}", render(&checked.problems, files));
-    checked.plans
+    checked.plans.into_iter().map(Arc::new).collect()
 }
 
 /// The present instant of a test.
