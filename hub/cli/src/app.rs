@@ -35,11 +35,11 @@ impl App {
         }
         let store = open_store(&config)?;
         let _ = hub_ledger::catch_up(&store).await?;
-        let blobs = Arc::new(FileBlobs::open(config.data().join("blobs"))?);
+        let blobs = FileBlobs::open(config.data().join("blobs"))?;
         let older = workshop.keep_versions(&*store, &files, &checked.plans).await?;
         let hub = Hub::start(HubSettings {
             backbone: store.clone(),
-            blobs,
+            blobs: Arc::new(blobs.clone()),
             clock: Arc::new(SystemClock),
             routes: checked.plans,
             older,
@@ -55,18 +55,19 @@ impl App {
         })
         .await?;
         let admin = match &config.settings.admin {
-            Some(settings) => Some(start_admin(settings, &config, &hub, &store).await?),
+            Some(settings) => Some(start_admin(settings, &config, &hub, (&store, blobs)).await?),
             None => None,
         };
         Ok(Self { hub, admin, store })
     }
 
-    /// Stops in order: no new messages, sends under way end, then the store.
+    /// Stops in order: no new messages, sends under way end, then the store. The admin API goes on meanwhile: health says
+    /// that the hub is not ready any more, and why.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        let stopped = self.hub.stop().await;
         if let Some(admin) = self.admin {
             admin.shutdown().await;
         }
-        let stopped = self.hub.stop().await;
         self.store.close().await;
         Ok(stopped?)
     }
@@ -76,11 +77,11 @@ async fn start_admin(
     settings: &hub_core::Value,
     config: &Config,
     hub: &Hub,
-    store: &Arc<Embedded>,
+    (store, files): (&Arc<Embedded>, FileBlobs),
 ) -> anyhow::Result<hub_admin::Running> {
     let settings = AdminSettings::deserialize(settings).context("config/hub.yaml, `admin`")?;
-    let mut state =
-        AdminState::new(Ledger::new(store.clone()), Arc::new(Watched { hub: hub.operate(), store: store.clone() }));
+    let watched = Watched { hub: hub.operate(), store: store.clone(), files };
+    let mut state = AdminState::new(Ledger::new(store.clone()), Arc::new(watched));
     // One recorder for each process: a second hub in it (tests) has only the ledger's own figures.
     if let Ok(metrics) = PrometheusBuilder::new().install_recorder() {
         state = state.with_metrics(metrics);
