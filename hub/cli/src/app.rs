@@ -37,11 +37,11 @@ impl App {
         }
         let store = open_store(&config)?;
         let _ = hub_ledger::catch_up(&store).await?;
-        let blobs = Arc::new(FileBlobs::open(config.data().join("blobs"))?);
+        let blobs = FileBlobs::open(config.data().join("blobs"))?;
         let older = workshop.keep_versions(&*store, &files, &checked.plans).await?;
         let hub = Hub::start(HubSettings {
             backbone: store.clone(),
-            blobs,
+            blobs: Arc::new(blobs.clone()),
             clock: Arc::new(SystemClock),
             routes: checked.plans.into_iter().map(Arc::new).collect(),
             older: older.into_iter().map(Arc::new).collect(),
@@ -57,7 +57,7 @@ impl App {
             },
         })
         .await?;
-        let operate: Arc<dyn Operate> = Arc::new(Watched { hub: hub.operate(), store: store.clone() });
+        let operate: Arc<dyn Operate> = Arc::new(Watched { hub: hub.operate(), store: store.clone(), files: blobs });
         let ledger = Ledger::new(store.clone());
         let watch = AlarmWatch::new(operate.clone(), ledger, Arc::new(SystemClock), config.settings.alarms);
         let admin = match &config.settings.admin {
@@ -68,13 +68,14 @@ impl App {
         Ok(Self { hub, admin, store, watching })
     }
 
-    /// Stops in order: no new messages, sends under way end, then the store.
+    /// Stops in order: no new messages, sends under way end, then the store. The admin API goes on meanwhile: health says
+    /// that the hub is not ready any more, and why.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        let stopped = self.hub.stop().await;
         if let Some(admin) = self.admin {
             admin.shutdown().await;
         }
         self.watching.abort();
-        let stopped = self.hub.stop().await;
         self.store.close().await;
         Ok(stopped?)
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::Error;
+use crate::error::missing_blob;
 
 /// Records and values above this go to the blob store first. A backbone takes records of up to 1 MiB.
 const RECORD_MAX: usize = 256 * 1024;
@@ -47,7 +48,7 @@ impl Claims<'_> {
         let claim: Claim =
             serde_json::from_slice(&bytes).map_err(|e| Error::Format(format!("a claim check cannot be read: {e}")))?;
         let blob = self.blobs.get(&claim.blob).await?;
-        blob.ok_or_else(|| Error::Format(format!("blob {} is missing: restore it from a backup", claim.blob)))
+        blob.ok_or_else(|| missing_blob(&claim.blob))
     }
 
     /// Moves what is too large to the blob store. The journal is left as it is: views read it directly, and its events are

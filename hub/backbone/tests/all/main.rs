@@ -7,7 +7,11 @@ mod crash;
 mod damage;
 mod disk;
 mod embedded;
+mod flips;
+mod known;
 mod memory;
+mod mounts;
+mod torn;
 mod views;
 
 use std::future::Future;

@@ -16,6 +16,7 @@ use crate::claim::Claims;
 use crate::clock::ClockGuard;
 use crate::figures::Gauges;
 use crate::flag::Flag;
+use crate::error::missing_blob;
 use crate::operate::Alarm;
 use crate::record::{StoredBody, Work};
 use crate::routes::Routes;
@@ -122,7 +123,7 @@ impl Shared {
             }
             StoredBody::Blob(media, sha256) => match self.blobs.get(sha256).await? {
                 Some(bytes) => Ok(Body::new(*media, bytes)),
-                None => Err(Error::Format(format!("blob {sha256} is missing: restore it from a backup"))),
+                None => Err(missing_blob(sha256)),
             },
         }
     }
