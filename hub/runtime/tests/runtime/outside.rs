@@ -96,9 +96,6 @@ impl Feed {
     }
 }
 
-/// Judges a send when no script says what to do; the second value is the attempt's number.
-pub(crate) type Chance = Box<dyn FnMut(&str, u32) -> Act + Send>;
-
 #[derive(Default)]
 struct Inner {
     waiting: HashMap<String, VecDeque<Vec<Feed>>>,
@@ -108,7 +105,6 @@ struct Inner {
     settle_errors: u32,
     verdicts: Vec<Vec<Verdict>>,
     acts: VecDeque<Act>,
-    chance: Option<Chance>,
     says: VecDeque<Says>,
     usually_says: Option<Says>,
     does: HashMap<String, VecDeque<Does>>,
@@ -158,9 +154,6 @@ impl Outside {
     }
     pub(crate) fn script(&self, acts: &[Act]) {
         self.inner().acts.extend(acts.iter().cloned());
-    }
-    pub(crate) fn chance(&self, chance: Option<Chance>) {
-        self.inner().chance = chance;
     }
     pub(crate) fn says(&self, says: &[Says]) {
         self.inner().says.extend(says.iter().cloned());
@@ -215,12 +208,8 @@ impl Outside {
         Ok(())
     }
 
-    fn act(&self, key: &str, number: u32) -> Act {
-        let mut inner = self.inner();
-        if let Some(act) = inner.acts.pop_front() {
-            return act;
-        }
-        inner.chance.as_mut().map_or(Act::Receipt, |chance| chance(key, number))
+    fn act(&self) -> Act {
+        self.inner().acts.pop_front().unwrap_or(Act::Receipt)
     }
     fn next_does(&self, step: &str) -> Does {
         self.inner().does.get_mut(step).and_then(VecDeque::pop_front).unwrap_or(Does::Work)
@@ -462,7 +451,7 @@ impl Receiver {
 
     async fn act(&self, outside: &Outside, out: &Outgoing, attempt: &Attempt) -> Result<Receipt, SendError> {
         let not_sent = || SendError::NotSent { retry_after: None, cause: "refused at the door".into() };
-        match outside.act(&attempt.key, attempt.number) {
+        match outside.act() {
             Act::Receipt => self.take(outside, out, attempt, true)?,
             Act::NotSent => {
                 self.take(outside, out, attempt, false)?;

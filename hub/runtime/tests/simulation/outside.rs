@@ -28,7 +28,7 @@ impl Link {
     }
 
     pub(crate) fn set(&self, process: Arc<Process>) {
-        let _ = self.0.set(process);
+        drop(self.0.set(process));
     }
 
     fn get(&self) -> &Arc<Process> {
