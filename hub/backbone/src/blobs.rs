@@ -1,14 +1,17 @@
 //! Content-addressed bytes beside the log: bodies too large for a record, and archived documents.
 //!
-//! [`FileBlobs`] keeps `ab/abcdef...` in a folder; [`MemoryBlobs`] is for tests.
+//! [`FileBlobs`] keeps `ab/abcdef...` in a folder; [`MemoryBlobs`] is for tests. `collect` takes away what nothing names
+//! any more.
+
+mod collect;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,6 +19,8 @@ use sha2::{Digest, Sha256};
 use tracing::error;
 
 use crate::{Blobs, Error};
+
+pub use collect::{Collect, SHARDS};
 
 /// The largest blob.
 pub const BLOB_BYTES_MAX: usize = 64 << 20;
@@ -32,11 +37,23 @@ pub struct FileBlobs {
     shared: Arc<FileShared>,
 }
 
-#[derive(Debug)]
 struct FileShared {
     folder: PathBuf,
+    /// What time it is, for the times of blobs; `None`: the operating system's.
+    clock: Option<BlobClock>,
+    /// Held while a blob gets its name or loses it.
+    moves: Mutex<()>,
     /// Tells the temporary files of this process apart.
     count: AtomicU64,
+}
+
+/// Tells the time of a `put`.
+pub type BlobClock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
+impl std::fmt::Debug for FileShared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileShared").field("folder", &self.folder).finish_non_exhaustive()
+    }
 }
 
 impl FileBlobs {
@@ -49,13 +66,43 @@ impl FileBlobs {
         let tmp = folder.join("tmp");
         let made = fs::create_dir_all(&tmp).and_then(|()| sync(&folder)).and_then(|()| clean(&tmp));
         made.map_err(|e| Error::Io(format!("the blob folder {} cannot be used: {e}", folder.display())))?;
-        Ok(Self { shared: Arc::new(FileShared { folder, count: AtomicU64::new(0) }) })
+        Ok(Self::of(folder, None))
+    }
+
+    /// The same with a clock of the caller's: blobs are as old as it says (simulations of years).
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn with_clock(folder: impl Into<PathBuf>, clock: BlobClock) -> Result<Self, Error> {
+        let folder = Self::open(folder)?.shared.folder.clone();
+        Ok(Self::of(folder, Some(clock)))
+    }
+
+    /// Blobs that are only looked at: nothing is made or cleaned up.
+    #[must_use]
+    pub fn look(folder: impl Into<PathBuf>) -> Self {
+        Self::of(folder.into(), None)
+    }
+
+    fn of(folder: PathBuf, clock: Option<BlobClock>) -> Self {
+        let shared = FileShared { folder, clock, moves: Mutex::default(), count: AtomicU64::new(0) };
+        Self { shared: Arc::new(shared) }
     }
 }
 
 impl FileShared {
     fn path(&self, sha256: &str) -> PathBuf {
         self.folder.join(&sha256[..2]).join(sha256)
+    }
+
+    /// Without a clock of the caller's, times are those that the operating system gives to files.
+    #[allow(clippy::disallowed_methods)]
+    fn now(&self) -> SystemTime {
+        self.clock.as_ref().map_or_else(SystemTime::now, |clock| clock())
+    }
+
+    fn moves(&self) -> MutexGuard<'_, ()> {
+        self.moves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self, sha256: &str, bytes: &[u8]) -> std::io::Result<()> {
@@ -75,13 +122,19 @@ impl FileShared {
         // held until the file has its name, so that another process that cleans up leaves it alone
         file.lock()?;
         file.write_all(bytes)?;
+        if let Some(clock) = &self.clock {
+            file.set_modified(clock())?;
+        }
         file.sync_all()?;
         let folder = target.parent().unwrap_or(&self.folder);
         if !folder.is_dir() {
             fs::create_dir_all(folder)?;
             sync(&self.folder)?;
         }
-        fs::rename(tmp, target)?;
+        {
+            let _moves = self.moves();
+            fs::rename(tmp, target)?;
+        }
         sync(folder)
     }
 
@@ -89,7 +142,8 @@ impl FileShared {
         let path = self.path(sha256);
         let io = |e: std::io::Error| Error::Io(format!("the blob {} cannot be read: {e}", path.display()));
         let file = match File::open(&path) {
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) if e.kind() == ErrorKind::NotFound && !self.bring_back(sha256).map_err(io)? => return Ok(None),
+            Err(e) if e.kind() == ErrorKind::NotFound => File::open(&path).map_err(io)?,
             other => other.map_err(io)?,
         };
         let mut bytes = Vec::new();

@@ -12,6 +12,8 @@ mod life;
 mod manual;
 #[path = "cli/overload.rs"]
 mod overload;
+#[path = "cli/proof.rs"]
+mod proof;
 #[path = "cli/routes.rs"]
 mod routes;
 #[path = "cli/status.rs"]
