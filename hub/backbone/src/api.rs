@@ -256,6 +256,9 @@ pub trait Backbone: Send + Sync + fmt::Debug {
         limit: usize,
     ) -> Result<Vec<(String, Bytes)>, Error>;
 
+    /// The kinds of keyed state that a partition has, in order.
+    async fn spaces(&self, place: Place) -> Result<Vec<String>, Error>;
+
     /// Removes records below `before`.
     async fn trim(&self, place: Place, before: Offset) -> Result<(), Error>;
 }

@@ -1,14 +1,17 @@
 //! Content-addressed bytes beside the log: bodies too large for a record, and archived documents.
 //!
-//! [`FileBlobs`] keeps `ab/abcdef...` in a folder; [`MemoryBlobs`] is for tests.
+//! [`FileBlobs`] keeps `ab/abcdef...` in a folder; [`MemoryBlobs`] is for tests. `collect` takes away what nothing names
+//! any more.
+
+mod collect;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,6 +21,8 @@ use tracing::error;
 
 use crate::embedded::{Alarm, AlarmKind};
 use crate::{Blobs, Error};
+
+pub use collect::{Collect, SHARDS};
 
 /// The largest blob.
 pub const BLOB_BYTES_MAX: usize = 64 << 20;
@@ -34,9 +39,12 @@ pub struct FileBlobs {
     shared: Arc<FileShared>,
 }
 
-#[derive(Debug)]
 struct FileShared {
     folder: PathBuf,
+    /// What time it is, for the times of blobs; `None`: the operating system's.
+    clock: Option<BlobClock>,
+    /// Held while a blob gets its name or loses it.
+    moves: Mutex<()>,
     /// Tells the temporary files of this process apart.
     count: AtomicU64,
     /// Blobs that wait for room on the disk, and why.
@@ -49,6 +57,15 @@ struct Waiting {
     why: String,
 }
 
+/// Tells the time of a `put`.
+pub type BlobClock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
+impl std::fmt::Debug for FileShared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileShared").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
 impl FileBlobs {
     /// Opens or makes the folder, and removes what writers that died have left in its `tmp/`.
     ///
@@ -59,11 +76,29 @@ impl FileBlobs {
         let tmp = folder.join("tmp");
         let made = fs::create_dir_all(&tmp).and_then(|()| sync(&folder)).and_then(|()| clean(&tmp));
         made.map_err(|e| Error::Io(format!("the blob folder {} cannot be used: {e}", folder.display())))?;
-        Ok(Self { shared: Arc::new(FileShared { folder, count: AtomicU64::new(0), waiting: Mutex::default() }) })
+        Ok(Self::of(folder, None))
     }
-}
 
-impl FileBlobs {
+    /// The same with a clock of the caller's: blobs are as old as it says (simulations of years).
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn with_clock(folder: impl Into<PathBuf>, clock: BlobClock) -> Result<Self, Error> {
+        let folder = Self::open(folder)?.shared.folder.clone();
+        Ok(Self::of(folder, Some(clock)))
+    }
+
+    /// Blobs that are only looked at: nothing is made or cleaned up.
+    #[must_use]
+    pub fn look(folder: impl Into<PathBuf>) -> Self {
+        Self::of(folder.into(), None)
+    }
+
+    fn of(folder: PathBuf, clock: Option<BlobClock>) -> Self {
+        let (moves, count, waiting) = (Mutex::default(), AtomicU64::new(0), Mutex::default());
+        Self { shared: Arc::new(FileShared { folder, clock, moves, count, waiting }) }
+    }
+
     /// What people must know about now: a full disk on which blobs wait. Empty when all is well.
     #[must_use]
     pub fn alarms(&self) -> Vec<Alarm> {
@@ -115,6 +150,16 @@ impl FileShared {
         self.folder.join(&sha256[..2]).join(sha256)
     }
 
+    /// Without a clock of the caller's, times are those that the operating system gives to files.
+    #[allow(clippy::disallowed_methods)]
+    fn now(&self) -> SystemTime {
+        self.clock.as_ref().map_or_else(SystemTime::now, |clock| clock())
+    }
+
+    fn moves(&self) -> MutexGuard<'_, ()> {
+        self.moves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn write(&self, sha256: &str, bytes: &[u8]) -> std::io::Result<()> {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let tmp = self.folder.join("tmp").join(format!("{sha256}.{}.{count}", std::process::id()));
@@ -132,6 +177,9 @@ impl FileShared {
         // held until the file has its name, so that another process that cleans up leaves it alone
         file.lock()?;
         file.write_all(bytes)?;
+        if let Some(clock) = &self.clock {
+            file.set_modified(clock())?;
+        }
         file.sync_all()?;
         failpoint(Point::BlobWritten);
         let folder = target.parent().unwrap_or(&self.folder);
@@ -139,7 +187,10 @@ impl FileShared {
             fs::create_dir_all(folder)?;
             sync(&self.folder)?;
         }
-        fs::rename(tmp, target)?;
+        {
+            let _moves = self.moves();
+            fs::rename(tmp, target)?;
+        }
         failpoint(Point::BlobNamed);
         sync(folder)?;
         failpoint(Point::BlobDurable);
@@ -150,7 +201,8 @@ impl FileShared {
         let path = self.path(sha256);
         let io = |e: std::io::Error| Error::Io(format!("the blob {} cannot be read: {e}", path.display()));
         let file = match File::open(&path) {
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) if e.kind() == ErrorKind::NotFound && !self.bring_back(sha256).map_err(io)? => return Ok(None),
+            Err(e) if e.kind() == ErrorKind::NotFound => File::open(&path).map_err(io)?,
             other => other.map_err(io)?,
         };
         let mut bytes = Vec::new();

@@ -11,6 +11,12 @@ pub type Chain = [u8; 32];
 /// The chain before the first record of a partition; it names the partition, so that two cannot be exchanged.
 #[must_use]
 pub fn genesis(place: Place) -> Chain {
+    genesis_of(&place.to_string())
+}
+
+/// The same by the partition's name, for example `journal/3`.
+#[must_use]
+pub fn genesis_of(place: &str) -> Chain {
     Sha256::digest(format!("raccordo log {place}")).into()
 }
 

@@ -57,7 +57,7 @@ macro_rules! contract_tests {
             an_empty_commit_does_nothing, offsets_are_dense_from_zero, content_comes_back_as_it_was,
             reads_are_bounded, the_chain_links_every_record, a_damaged_record_is_found, trim_keeps_the_chain,
             trim_is_bounded, changed_completes_beyond_after, changed_may_be_dropped, positions_only_move_forward,
-            values_are_put_and_deleted, spaces_and_partitions_are_apart, scan_goes_in_key_order, scan_pages_are_complete,
+            values_are_put_and_deleted, spaces_and_partitions_are_apart, spaces_are_listed, scan_goes_in_key_order, scan_pages_are_complete,
             a_commit_is_seen_whole, what_is_too_large_is_refused_whole, unknown_partitions_are_refused,
             a_large_commit_is_one, concurrent_writers_keep_their_order, a_reader_never_sees_half,
             a_commit_given_up_is_whole_or_absent, everything_survives_a_new_life, epochs_are_told_apart,

@@ -4,7 +4,9 @@
 //! - [`Embedded`] is the handle. One thread (`writer`) owns the write connection and commits whatever waits: the more
 //!   callers, the larger the group, with one fsync for all of it (`group`).
 //! - Readers have their own connections and short transactions (`readers`, `records`).
-//! - `lock` keeps a second process out, `mark` knows how far the store had come, `epochs` numbers the lives of the store, `schema` makes and checks the file.
+//! - [`Look`] reads a store beside a running hub, for audits.
+//! - `lock` keeps a second process out, `mark` knows how far the store had come, `epochs` numbers the lives of the store,
+//!   `schema` makes and checks the file.
 //! - A full disk is not an error: what waits is tried again until there is room, and [`Embedded::alarms`] says so. Any
 //!   other failure of a write ends the store for good: every later call gets [`Error::Io`], and the hub must be started
 //!   again, so that it recovers from what is really on the disk.
@@ -13,6 +15,7 @@ mod alarm;
 mod epochs;
 mod group;
 mod lock;
+mod look;
 mod mark;
 mod places;
 mod readers;
@@ -37,6 +40,7 @@ use crate::chain::{admit, admit_place};
 use crate::{Backbone, Commit, Error, Offset, Place, Stored};
 
 pub use alarm::{Alarm, AlarmKind};
+pub use look::{Bounds, Look, Session};
 pub use records::Verified;
 pub use shared::Counts;
 pub use view::{View, ViewError};
@@ -324,6 +328,11 @@ impl Backbone for Embedded {
     ) -> Result<Vec<(String, Bytes)>, Error> {
         let id = self.place(place)?;
         self.readers.here(|conn| records::scan(conn, place, id, space, after, limit)).await
+    }
+
+    async fn spaces(&self, place: Place) -> Result<Vec<String>, Error> {
+        let id = self.place(place)?;
+        self.readers.run(move |conn| records::spaces(conn, id)).await
     }
 
     async fn trim(&self, place: Place, before: Offset) -> Result<(), Error> {

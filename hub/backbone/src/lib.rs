@@ -5,10 +5,11 @@
 //!
 //! Begin reading with `api.rs` (the contract), then [`contract`] (the contract as tests, for every implementation), then
 //! [`memory`] (the same in the fewest lines) and [`embedded`] (one SQLite file, the default). [`chain`] holds the hashes
-//! that make a damaged record visible; [`blobs`] what is too large for a record.
+//! that make a damaged record visible; [`blobs`] what is too large for a record; [`archive`] what has left the log.
 
 mod api;
 
+pub mod archive;
 pub mod blobs;
 pub mod chain;
 pub mod contract;
@@ -16,8 +17,9 @@ pub mod embedded;
 pub mod memory;
 
 pub use api::{Backbone, Blobs, Change, Commit, Error, Offset, Place, RECORD_BYTES_MAX, Record, Stored, Topic};
-pub use blobs::{BLOB_BYTES_MAX, FileBlobs, MemoryBlobs};
-pub use embedded::{Alarm, AlarmKind, Counts, Embedded, EmbeddedSettings, Verified, View, ViewError};
+pub use archive::{Archive, Segment};
+pub use blobs::{BLOB_BYTES_MAX, Collect, FileBlobs, MemoryBlobs};
+pub use embedded::{Alarm, AlarmKind, Counts, Embedded, EmbeddedSettings, Look, Verified, View, ViewError};
 pub use memory::{Fault, Memory};
 
 /// The SQLite that the embedded store uses, so that views and queries use the same one.

@@ -323,6 +323,15 @@ impl Backbone for Memory {
         Ok(rows.map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
+    async fn spaces(&self, place: Place) -> Result<Vec<String>, Error> {
+        admit_place(place, self.shared.partitions)?;
+        let log = self.shared.lock();
+        let here = log.state.iter().filter(|((owner, _), values)| *owner == place && !values.is_empty());
+        let mut spaces: Vec<String> = here.map(|((_, space), _)| space.clone()).collect();
+        spaces.sort();
+        Ok(spaces)
+    }
+
     async fn trim(&self, place: Place, before: Offset) -> Result<(), Error> {
         admit_place(place, self.shared.partitions)?;
         let mut log = self.shared.lock();

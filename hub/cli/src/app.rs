@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use hub_admin::{AdminSettings, AdminState, AlarmWatch};
-use hub_backbone::{Backbone, Embedded, EmbeddedSettings, FileBlobs};
+use hub_backbone::{Archive, Backbone, Embedded, EmbeddedSettings, FileBlobs};
 use hub_ledger::{Ledger, LedgerView};
 use hub_runtime::{Hub, HubSettings, Operate, RuntimeLimits, SystemClock};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -14,6 +14,7 @@ use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
 
 use crate::bundle::{Workshop, route_files};
+use crate::keep;
 use crate::settings::{BackboneSettings, Config};
 use crate::watch::Watched;
 
@@ -36,12 +37,13 @@ impl App {
             bail!("routes have problems:\n{}", hub_route::render(&checked.problems, &files));
         }
         let store = open_store(&config)?;
-        let _ = hub_ledger::catch_up(&store).await?;
-        let blobs = FileBlobs::open(config.data().join("blobs"))?;
+        let archive = Arc::new(Archive::open(config.archive())?);
+        let _ = hub_ledger::catch_up(&store, &archive).await?;
+        let blobs = Arc::new(FileBlobs::open(config.blobs())?);
         let older = workshop.keep_versions(&*store, &files, &checked.plans).await?;
-        let hub = Hub::start(HubSettings {
+        let mut hub = Hub::start(HubSettings {
             backbone: store.clone(),
-            blobs: Arc::new(blobs.clone()),
+            blobs: blobs.clone(),
             clock: Arc::new(SystemClock),
             routes: checked.plans.into_iter().map(Arc::new).collect(),
             older: older.into_iter().map(Arc::new).collect(),
@@ -53,13 +55,15 @@ impl App {
                 body_max: usize::try_from(config.settings.limits.body.0).unwrap_or(usize::MAX),
                 backlog_max: config.settings.limits.backlog,
                 unsent_max: config.settings.limits.unsent,
+                transport_keys: config.settings.retention.transport_keys.0,
                 ..RuntimeLimits::default()
             },
         })
         .await?;
-        let operate: Arc<dyn Operate> = Arc::new(Watched { hub: hub.operate(), store: store.clone(), files: blobs });
+        let operate: Arc<dyn Operate> = Arc::new(Watched { hub: hub.operate(), store: store.clone(), files: (*blobs).clone() });
         let ledger = Ledger::new(store.clone());
         let watch = AlarmWatch::new(operate.clone(), ledger, Arc::new(SystemClock), config.settings.alarms);
+        hub.retain(keep::retention(&config, &store, archive, blobs));
         let admin = match &config.settings.admin {
             Some(settings) => Some(start_admin(settings, &config, &store, operate, watch.clone()).await?),
             None => None,
@@ -102,7 +106,7 @@ pub(crate) fn open_store(config: &Config) -> anyhow::Result<Arc<Embedded>> {
     let BackboneSettings::Embedded(embedded) = &config.settings.backbone;
     let data = config.data();
     std::fs::create_dir_all(&data).with_context(|| format!("cannot make the folder {}", data.display()))?;
-    let settings = EmbeddedSettings::new(data.join(&embedded.path), embedded.partitions).with_view(LedgerView);
+    let settings = EmbeddedSettings::new(config.store(), embedded.partitions).with_view(LedgerView);
     let store = Embedded::open(settings)?;
     tracing::info!(epoch = store.epoch(), "store open");
     Ok(Arc::new(store))

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::client::{Cases, Dead, Target, Tasks};
-use crate::{app, bench, client, demo, offline, status};
+use crate::{app, audit, bench, client, demo, evidence, offline, status};
 
 /// Integration hub for public payments: nothing lost, nothing sent twice, everything proved.
 #[derive(Parser, Debug)]
@@ -86,6 +86,11 @@ enum Command {
     /// Works on the ledger of a stopped hub
     #[command(subcommand)]
     Ledger(Ledger),
+    /// Proves that what is kept is what was written
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Writes one zip with every event, document, signature and hash of a case, and how to check it without this program
+    Evidence(evidence::Options),
 }
 
 /// How to print problems.
@@ -119,6 +124,12 @@ enum Ledger {
         #[arg(long, default_value = "config/hub.yaml")]
         config: PathBuf,
     },
+}
+
+#[derive(Subcommand, Debug)]
+enum Audit {
+    /// Walks log, archive, blobs and ledger, beside a running hub too; names the first damaged record, exit code 1 on any
+    Verify(audit::Options),
 }
 
 /// Reads the command line and does what it says.
@@ -163,6 +174,12 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Tasks { target, command } => client::tasks(&target, command).await?,
         Command::Dead { target, command } => client::dead(&target, command).await?,
         Command::Bench(options) => return Box::pin(bench::run(options)).await,
+        Command::Audit(Audit::Verify(options)) => {
+            return tokio::task::spawn_blocking(move || audit::verify(&options)).await?;
+        }
+        Command::Evidence(options) => {
+            return tokio::task::spawn_blocking(move || evidence::write(&options)).await?;
+        }
         Command::Ledger(Ledger::Digest { config }) => offline::digest(&config).await?,
         Command::Ledger(Ledger::Rebuild { config }) => offline::rebuild(&config).await?,
     }

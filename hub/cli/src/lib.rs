@@ -5,11 +5,14 @@
 //! outside world.
 
 mod app;
+mod audit;
 mod bench;
 mod bundle;
 mod client;
 mod command;
 pub mod demo;
+mod evidence;
+mod keep;
 mod offline;
 mod registry;
 mod settings;

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
+use hub_backbone::Archive;
 use hub_core::Span;
 
 use crate::bundle::{Workshop, route_files};
@@ -68,7 +70,8 @@ pub(crate) async fn digest(config: &Path) -> anyhow::Result<()> {
 pub(crate) async fn rebuild(config: &Path) -> anyhow::Result<()> {
     let config = Config::load(config)?;
     let store = crate::app::open_store(&config)?;
-    let events = hub_ledger::rebuild(&store).await?;
+    let archive = Arc::new(Archive::open(config.archive())?);
+    let events = hub_ledger::rebuild(&store, &archive).await?;
     let digest = hub_ledger::Ledger::new(store.clone()).digest().await?;
     println!("ledger rebuilt from {events} events, digest {digest}");
     store.close().await;

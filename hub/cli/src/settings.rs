@@ -1,5 +1,7 @@
 //! `config/hub.yaml`: what differs between a laptop and an authority.
 
+mod retention;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +10,8 @@ use hub_admin::AlarmSettings;
 use hub_core::{Bytesize, Entities, Value};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+pub(crate) use retention::RetentionSettings;
 
 /// Largest configuration file.
 const FILE_MAX: u64 = 1 << 20;
@@ -40,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) limits: LimitSettings,
     /// When to raise alarms.
     pub(crate) alarms: AlarmSettings,
+    /// How long what is kept.
+    pub(crate) retention: RetentionSettings,
 }
 
 impl Default for Settings {
@@ -56,6 +62,7 @@ impl Default for Settings {
             admin: None,
             limits: LimitSettings::default(),
             alarms: AlarmSettings::default(),
+            retention: RetentionSettings::default(),
         }
     }
 }
@@ -135,6 +142,7 @@ impl Config {
             fill_secrets(&mut value, &root, "")?;
         }
         let settings = Settings::deserialize(value).with_context(|| format!("{} is wrong", file.display()))?;
+        settings.retention.check().with_context(|| format!("{} is wrong", file.display()))?;
         Ok(Self { root, settings })
     }
 
@@ -145,6 +153,22 @@ impl Config {
 
     pub(crate) fn data(&self) -> PathBuf {
         self.path(&self.settings.data)
+    }
+
+    /// The database file.
+    pub(crate) fn store(&self) -> PathBuf {
+        let BackboneSettings::Embedded(embedded) = &self.settings.backbone;
+        self.data().join(&embedded.path)
+    }
+
+    /// The folder of large bodies and documents.
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.data().join("blobs")
+    }
+
+    /// The folder of sealed journal segments.
+    pub(crate) fn archive(&self) -> PathBuf {
+        self.data().join(&self.settings.retention.journal.archive)
     }
 
     pub(crate) fn entities(&self) -> anyhow::Result<Entities> {

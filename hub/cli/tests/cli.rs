@@ -21,6 +21,8 @@ mod manual;
 mod notices;
 #[path = "cli/overload.rs"]
 mod overload;
+#[path = "cli/proof.rs"]
+mod proof;
 #[cfg(feature = "failpoints")]
 #[path = "cli/receiver.rs"]
 mod receiver;

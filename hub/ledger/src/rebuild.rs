@@ -1,6 +1,8 @@
-//! Computing the ledger again from the journal of an embedded store that no hub is running on.
+//! Computing the ledger again from the archive and the journal of an embedded store that no hub is running on.
 
-use hub_backbone::{Backbone, Embedded, Place, Stored, Topic};
+use std::sync::Arc;
+
+use hub_backbone::{Archive, Backbone, Embedded, Place, Stored, Topic};
 
 use crate::{Error, LedgerView, schema, sqlite};
 
@@ -9,16 +11,18 @@ const RECORDS_MAX: usize = 500;
 /// How many bytes, about.
 const BYTES_MAX: usize = 8 << 20;
 
-/// Drops the whole ledger and computes it again. Gives how many events there were.
+/// Drops the whole ledger and computes it again: from the archive what has left the log, then from the log. Gives how
+/// many events there were.
 ///
 /// Runs in several transactions: if it is interrupted, [`catch_up`] goes on where it stopped. No hub may be working on the
 /// store meanwhile (its commits would be refused with [`Error::Gap`]).
 ///
 /// # Errors
-/// If the store cannot be used, or the journal is damaged or cannot be read by this version.
-pub async fn rebuild(store: &Embedded) -> Result<u64, Error> {
+/// If the store or the archive cannot be used, or the journal is damaged or cannot be read by this version.
+/// [`Error::Gap`] if what was trimmed from the log is not in the archive: then the archive's folder is not the right one.
+pub async fn rebuild(store: &Embedded, archive: &Arc<Archive>) -> Result<u64, Error> {
     store.write(|conn| schema::clear(conn).map_err(Into::into)).await?;
-    catch_up(store).await
+    catch_up(store, archive).await
 }
 
 /// Applies what the ledger has not seen yet. Gives how many events that were. To be called at each start, before the hub:
@@ -26,25 +30,41 @@ pub async fn rebuild(store: &Embedded) -> Result<u64, Error> {
 ///
 /// # Errors
 /// As [`rebuild`].
-pub async fn catch_up(store: &Embedded) -> Result<u64, Error> {
+pub async fn catch_up(store: &Embedded, archive: &Arc<Archive>) -> Result<u64, Error> {
     store.write(|conn| sqlite::prepare(conn).map_err(Into::into)).await?;
     let mut applied = 0;
     for partition in 0..store.partitions() {
-        applied += catch_up_partition(store, Place::new(Topic::JOURNAL, partition)).await?;
+        applied += catch_up_partition(store, archive, Place::new(Topic::JOURNAL, partition)).await?;
     }
     Ok(applied)
 }
 
-async fn catch_up_partition(store: &Embedded, place: Place) -> Result<u64, Error> {
+async fn catch_up_partition(store: &Embedded, archive: &Arc<Archive>, place: Place) -> Result<u64, Error> {
     let mut applied = 0;
     let mut next = position(store, place.partition).await?;
     loop {
-        let records = store.read(place, next, RECORDS_MAX, BYTES_MAX).await?;
+        let records = read(store, archive, place, next).await?;
         let Some(last) = records.last() else { return Ok(applied) };
         next = last.offset + 1;
         applied += records.len() as u64;
-        apply(store, place, records).await?;
+        for some in records.chunks(RECORDS_MAX) {
+            apply(store, place, some.to_vec()).await?;
+        }
     }
+}
+
+/// Records from `next` on, from wherever they are. The log first: near its end, which is the usual case, the archive is not
+/// asked at all.
+async fn read(store: &Embedded, archive: &Arc<Archive>, place: Place, next: u64) -> Result<Vec<Stored>, Error> {
+    let records = store.read(place, next, RECORDS_MAX, BYTES_MAX).await?;
+    if records.first().is_none_or(|first| first.offset == next) {
+        return Ok(records);
+    }
+    let archive = archive.clone();
+    let sealed = tokio::task::spawn_blocking(move || archive.read(place, next));
+    let sealed = sealed.await.map_err(|e| Error::Store(format!("reading the archive stopped: {e}")))??;
+    // Without sealed records, those of the log come next: applying them tells of the gap.
+    Ok(if sealed.is_empty() { records } else { sealed })
 }
 
 async fn position(store: &Embedded, partition: u16) -> Result<u64, Error> {

@@ -69,6 +69,7 @@ CREATE INDEX ledger_tasks_open ON ledger_tasks (open, opened_at, id);
 CREATE INDEX ledger_tasks_entity ON ledger_tasks (entity, open, opened_at, id);
 CREATE INDEX ledger_tasks_deadline ON ledger_tasks (deadline) WHERE open = 1;
 CREATE INDEX ledger_tasks_case ON ledger_tasks (case_id, opened_at, id);
+CREATE INDEX ledger_tasks_sha256 ON ledger_tasks (sha256);
 
 CREATE TABLE ledger_decisions (
     task TEXT NOT NULL, n INTEGER NOT NULL, person TEXT NOT NULL, decision TEXT NOT NULL, comment TEXT NOT NULL,
@@ -101,6 +102,7 @@ CREATE INDEX ledger_parked_at ON ledger_parked (since, id);
 CREATE INDEX ledger_parked_state ON ledger_parked (state, since, id);
 CREATE INDEX ledger_parked_entity ON ledger_parked (entity, state, since, id);
 CREATE INDEX ledger_parked_case ON ledger_parked (case_id, since, id);
+CREATE INDEX ledger_parked_sha256 ON ledger_parked (sha256);
 
 CREATE TABLE ledger_statistics (
     entity TEXT NOT NULL, month TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, count INTEGER NOT NULL,

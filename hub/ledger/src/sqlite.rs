@@ -1,10 +1,13 @@
 //! Carries out row changes on a SQLite connection. The caller owns the transaction.
 
+mod differ;
+mod kept;
 mod write;
 
 use std::collections::BTreeMap;
 
 use hub_core::journal::{EVENT_VERSION, Event};
+use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 use rust_decimal::Decimal;
@@ -13,6 +16,9 @@ use sha2::{Digest, Sha256};
 use crate::Error;
 use crate::project::{At, project};
 use crate::schema::{self, TABLES};
+
+pub use differ::first_difference;
+pub use kept::{is_needed, is_over};
 
 /// Amounts beyond this (in cents; 100 000 million euro) are kept exactly in their case but stay out of sums, so that a sum
 /// of a million of them still fits 64 bits.
@@ -144,3 +150,33 @@ pub(crate) fn cents_of(amount: Decimal) -> Option<i64> {
     let whole = i64::try_from(cents.is_integer().then_some(cents)?).ok()?;
     (whole.abs() <= CENTS_MAX).then_some(whole)
 }
+
+/// The offsets of a case's events in its journal partition, in order.
+///
+/// # Errors
+/// If the database refuses.
+pub fn offsets_of(conn: &Connection, case: &str) -> Result<Vec<u64>, Error> {
+    let mut statement = conn.prepare_cached("SELECT n FROM ledger_events WHERE case_id = ?1 ORDER BY n")?;
+    let rows = statement.query_map([case], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The case that a message which caused an event on `route` at `at` has of its own, if it is known: its own as an admitted
+/// message, or, for a child of a split, that of the message which was split in the month before.
+///
+/// # Errors
+/// If the database refuses.
+pub fn case_of_message(conn: &Connection, message: &str, route: &str, at: Timestamp) -> Result<Option<String>, Error> {
+    let mut statement = conn.prepare_cached("SELECT case_id FROM ledger_messages WHERE id = ?1")?;
+    if let Some(case) = statement.query_row([message], |row| row.get(0)).optional()? {
+        return Ok(Some(case));
+    }
+    let sql = "SELECT m.case_id FROM ledger_messages m WHERE m.at BETWEEN ?3 AND ?4 AND m.route = ?2
+        AND EXISTS (SELECT 1 FROM ledger_events e WHERE e.case_id = m.case_id AND e.message = ?1) ORDER BY m.at DESC LIMIT 1";
+    let at = at.as_microsecond();
+    let values = params![message, route, at.saturating_sub(SPLIT_WITHIN_US), at];
+    Ok(conn.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?)
+}
+
+/// How long before its children's events a message that was split was admitted, at most, in microseconds: 31 days.
+const SPLIT_WITHIN_US: i64 = 31 * 24 * 3600 * 1_000_000;

@@ -3,6 +3,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use hub_backbone::{Place, Topic};
@@ -17,14 +18,14 @@ use hub_route::plan::{CasePlan, Op, OpKind, Plan};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::Error;
 use crate::batch::{Batch, event_of};
 use crate::hub::Shared;
-use crate::interpret::case_of;
+use crate::interpret::{SeenBy, case_of};
 use crate::process::refusal_evidence;
-use crate::record::{ParkedWork, Work, owned_id};
+use crate::record::{ParkedWork, Work, decode, owned_id};
 use crate::routes::Route;
 
 /// Longest key, lane or case id, in bytes.
@@ -37,6 +38,13 @@ const HEADERS_MAX: usize = 64 * 1024;
 #[derive(Default)]
 pub(crate) struct Admission(Mutex<()>);
 
+impl Admission {
+    /// Keeps admission away from keys while the guard lives.
+    pub(crate) async fn lock(&self) -> MutexGuard<'_, ()> {
+        self.0.lock().await
+    }
+}
+
 /// What is remembered about a transport key, or about a business operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Taken {
@@ -44,6 +52,36 @@ struct Taken {
     case: String,
     sha256: String,
     at: Timestamp,
+    /// The key may be forgotten then, if the message is over.
+    #[serde(default)]
+    until: Option<Timestamp>,
+}
+
+impl Taken {
+    fn for_term(self, term: Duration) -> Self {
+        Self { until: Some(self.at.checked_add(term).unwrap_or(Timestamp::MAX)), ..self }
+    }
+}
+
+/// Any key that is remembered: the message it stands for, and until when.
+pub(crate) struct Remembered {
+    pub(crate) message: String,
+    pub(crate) case: String,
+    pub(crate) at: Timestamp,
+    pub(crate) until: Option<Timestamp>,
+}
+
+/// Reads a remembered key of one of the spaces `transport`, `business` and `seen`; `None`: it has no term.
+pub(crate) fn remembered(space: &str, key: &str, bytes: &[u8]) -> Result<Option<Remembered>, Error> {
+    let what = format!("{space} {key}");
+    if space == "seen" {
+        return Ok(match decode(&what, bytes)? {
+            SeenBy::Term { by, case, at, until } => Some(Remembered { message: by, case, at, until: Some(until) }),
+            SeenBy::Message(_) => None,
+        });
+    }
+    let Taken { id, case, at, until, .. } = decode(&what, bytes)?;
+    Ok(Some(Remembered { message: id.to_string(), case, at, until }))
 }
 
 /// A message that has been judged, and what it will be known by.
@@ -286,7 +324,9 @@ async fn take(
         case: admitted.case.id.clone(),
         sha256: judged.sha256.clone(),
         at: now,
+        until: None,
     };
+    let remember = route.plan.idempotent.as_ref().map_or(Duration::ZERO, |plan| plan.remember.0);
     if let Some(key) = &admitted.business {
         let place = batch.place(Topic::INBOX, key);
         match batch.get::<Taken>(place, "business", key).await? {
@@ -295,10 +335,11 @@ async fn take(
                 let problem = Problem::at("admission.duplicate", "", collision_text(key, &first));
                 return park(route, batch, judged, &[problem], now).await;
             }
-            None => batch.put(place, "business", key, &taken),
+            None => batch.put(place, "business", key, &taken.clone().for_term(remember)),
         }
     }
-    batch.put(home, "transport", &transport, &taken);
+    let term = remember.max(shared.limits.transport_keys);
+    batch.put(home, "transport", &transport, &taken.clone().for_term(term));
     let work = work_of(batch, route, &judged.incoming, (admitted.case.clone(), admitted.lane.clone()), now).await?;
     let source = judged.incoming.headers.get(header::ORIGIN).cloned().unwrap_or_default();
     batch.event(event_of(

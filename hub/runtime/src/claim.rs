@@ -24,6 +24,16 @@ struct Claim {
     blob: String,
 }
 
+/// The blob that a record or value only stands for, if it does.
+pub(crate) fn claimed(bytes: &[u8]) -> Result<Option<String>, Error> {
+    if !bytes.starts_with(MARK) {
+        return Ok(None);
+    }
+    let claim: Claim =
+        serde_json::from_slice(bytes).map_err(|e| Error::Format(format!("a claim check cannot be read: {e}")))?;
+    Ok(Some(claim.blob))
+}
+
 /// A backbone whose records and values may be of any size.
 #[derive(Clone, Copy)]
 pub(crate) struct Claims<'a> {
@@ -42,13 +52,9 @@ impl Claims<'_> {
 
     /// What a record or value stands for.
     pub(crate) async fn whole(&self, bytes: Bytes) -> Result<Bytes, Error> {
-        if !bytes.starts_with(MARK) {
-            return Ok(bytes);
-        }
-        let claim: Claim =
-            serde_json::from_slice(&bytes).map_err(|e| Error::Format(format!("a claim check cannot be read: {e}")))?;
-        let blob = self.blobs.get(&claim.blob).await?;
-        blob.ok_or_else(|| missing_blob(&claim.blob))
+        let Some(name) = claimed(&bytes)? else { return Ok(bytes) };
+        let blob = self.blobs.get(&name).await?;
+        blob.ok_or_else(|| missing_blob(&name))
     }
 
     /// Moves what is too large to the blob store. The journal is left as it is: views read it directly, and its events are

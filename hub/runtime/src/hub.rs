@@ -25,6 +25,7 @@ use crate::deliver::DeliverWorker;
 use crate::figures::Gauges;
 use crate::flag::Flag;
 use crate::process::ProcessWorker;
+use crate::retain::{Keeper, Retained, RetentionSettings};
 use crate::routes::{Route, Routes};
 use crate::wait::WaitWorker;
 use crate::worker::Worker;
@@ -56,6 +57,8 @@ pub struct RuntimeLimits {
     /// How far the wall clock may be off the boot clock, or behind the journal's last time, before nothing expires any more.
     /// A test that turns its clock by hand sets it to [`Duration::MAX`].
     pub clock_off_max: Duration,
+    /// How long senders' own keys are remembered, at least; see [`crate::RetentionSettings`].
+    pub transport_keys: Duration,
 }
 
 impl Default for RuntimeLimits {
@@ -68,6 +71,7 @@ impl Default for RuntimeLimits {
             grace: Duration::from_secs(20),
             step: Duration::from_secs(60),
             clock_off_max: OFF_MAX,
+            transport_keys: Duration::from_secs(90 * 24 * 3600),
         }
     }
 }
@@ -167,6 +171,7 @@ impl Hub {
             abort: Flag::default(),
             failure: Mutex::default(),
             ready: AtomicBool::new(false),
+            retention: Mutex::default(),
         });
         let mut hub = Self { shared, intake: JoinSet::new(), workers: JoinSet::new(), things };
         hub.start_workers();
@@ -204,6 +209,19 @@ impl Hub {
     #[must_use]
     pub fn operate(&self) -> Arc<dyn crate::Operate> {
         Arc::new(crate::commands::Operator(self.shared.clone()))
+    }
+
+    /// Takes away, from now on and until the hub stops, what is no longer needed.
+    pub fn retain(&mut self, settings: RetentionSettings) {
+        let _ = self.workers.spawn(Keeper::new(self.shared.clone(), settings).run());
+    }
+
+    /// One round of it, at once.
+    ///
+    /// # Errors
+    /// The first step that failed; the others were done.
+    pub async fn retain_now(&self, settings: RetentionSettings) -> Result<Retained, Error> {
+        Keeper::new(self.shared.clone(), settings).round().await
     }
 
     /// Completes when the hub has to stop by itself, with the reason.

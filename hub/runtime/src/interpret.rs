@@ -9,6 +9,7 @@ use hub_life::task::TaskState;
 use hub_route::expression::{EvalError, Program, Roots};
 use hub_route::plan::{Branch, CasePlan, Op, OpKind, StateName};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 use crate::Error;
@@ -46,6 +47,24 @@ impl From<Error> for Halt {
 impl From<hub_backbone::Error> for Halt {
     fn from(error: hub_backbone::Error) -> Self {
         Self::Fatal(error.into())
+    }
+}
+
+/// Who used a key of `idempotent` in the middle of a route.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum SeenBy {
+    /// The message and its case, when, and until when the key is remembered if the message is over then.
+    Term { by: String, case: String, at: Timestamp, until: Timestamp },
+    /// The message only: written before keys had a term.
+    Message(String),
+}
+
+impl SeenBy {
+    fn message(&self) -> &str {
+        match self {
+            Self::Term { by, .. } | Self::Message(by) => by,
+        }
     }
 }
 
@@ -217,7 +236,7 @@ impl Run<'_> {
             }
             OpKind::Idempotent(plan) => {
                 let key = self.key(place, &plan.key)?;
-                if self.seen(place, key, batch).await? {
+                if self.seen(place, key, plan.remember.0, batch).await? {
                     return Ok(Flow::Drop(format!("idempotent at step {place}: the key was seen before")));
                 }
             }
@@ -327,14 +346,22 @@ impl Run<'_> {
     }
 
     /// Whether a key of the route was seen before; if not, it is now (with this commit).
-    async fn seen(&self, place: &str, key: String, batch: &mut Batch<'_>) -> Result<bool, Halt> {
+    async fn seen(
+        &self,
+        place: &str,
+        key: String,
+        remember: std::time::Duration,
+        batch: &mut Batch<'_>,
+    ) -> Result<bool, Halt> {
         let key = format!("{}\u{1f}{place}\u{1f}{key}", self.work.route);
         let home = batch.place(Topic::INBOX, &key);
         batch.lock_keys(&self.shared.keys).await;
-        let seen = batch.get::<String>(home, "seen", &key).await?;
-        let again = seen.is_some_and(|by| by != self.work.id.as_str());
+        let seen = batch.get::<SeenBy>(home, "seen", &key).await?;
+        let again = seen.is_some_and(|seen| seen.message() != self.work.id.as_str());
         if !again {
-            batch.put(home, "seen", &key, &self.work.id.to_string());
+            let (by, case, at) = (self.work.id.to_string(), self.work.case.id.clone(), self.now);
+            let until = at.checked_add(remember).unwrap_or(Timestamp::MAX);
+            batch.put(home, "seen", &key, &SeenBy::Term { by, case, at, until });
         }
         Ok(again)
     }

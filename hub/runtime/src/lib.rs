@@ -5,6 +5,7 @@
 //! - [`deliver`]: outbox; intent, send, outcome, resolve.
 //! - [`wait`]: waits, answers, tasks, deadlines.
 //! - [`case`]: judges states and writes the journal.
+//! - [`retain`]: what is taken away again: old records, journal segments, keys, blobs.
 //! - [`interpret`]: what the operations of a segment do; [`batch`] and [`claim`]: what one commit is made of.
 //!
 //! Nothing here knows a connector by name. Every loop reads a batch, computes, and commits outputs, state and position
@@ -26,6 +27,7 @@ mod interpret;
 mod operate;
 mod process;
 mod record;
+mod retain;
 mod routes;
 mod timers;
 mod wait;
@@ -36,3 +38,4 @@ pub use error::Error;
 pub use figures::{Figures, PartitionFigures, StoreFigures};
 pub use hub::{Hub, HubSettings, RuntimeLimits};
 pub use operate::{Alarm, Decided, Operate, OperateError, Release, Released, RouteStatus};
+pub use retain::{History, Retained, RetentionSettings, blobs_of};

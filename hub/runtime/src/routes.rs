@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hub_core::plugin::OpenCx;
 use hub_core::{Sink, Step};
@@ -105,6 +106,12 @@ pub(crate) struct Routes(HashMap<(String, String), Arc<Route>>);
 impl Routes {
     pub(crate) fn insert(&mut self, route: Arc<Route>) {
         let _ = self.0.insert((route.plan.route.clone(), route.plan.version.clone()), route);
+    }
+
+    /// The longest `remember` of any of them.
+    pub(crate) fn longest_remember(&self) -> Duration {
+        let plans = self.0.values().map(|route| &route.plan);
+        plans.filter_map(|plan| Some(plan.idempotent.as_ref()?.remember.0)).max().unwrap_or_default()
     }
 
     pub(crate) fn get(&self, route: &str, version: &str) -> Option<Arc<Route>> {

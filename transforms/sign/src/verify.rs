@@ -11,6 +11,7 @@
 //! name. Trust in the certificate is not judged.
 
 mod hashes;
+mod proof;
 mod shape;
 mod strict;
 
@@ -22,6 +23,8 @@ use crate::canonical::parse;
 use crate::key::{Algorithm, Certificate};
 use crate::normal::Normal;
 use crate::xades::SIGNATURES_MAX;
+
+pub use proof::Proof;
 
 /// What one signature proves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub struct Verified {
     pub algorithm: Algorithm,
     /// `Id` of the signature.
     pub id: String,
+    /// What other programs can check it with.
+    pub proof: Proof,
 }
 
 /// Why a document is not accepted as signed.

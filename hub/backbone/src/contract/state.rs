@@ -104,3 +104,23 @@ pub async fn scan_pages_are_complete(harness: &mut dyn Harness) {
     assert!(within(backbone.scan(inbox(0), "s", Some("049"), 5)).await.expect("scan").is_empty());
     assert!(within(backbone.scan(inbox(0), "s", None, 0)).await.expect("scan").is_empty(), "a limit of nothing");
 }
+
+/// `spaces` names the kinds of keyed state that a partition has now, in order.
+pub async fn spaces_are_listed(harness: &mut dyn Harness) {
+    let backbone = harness.backbone();
+    let spaces = async |place| within(backbone.spaces(place)).await.expect("spaces");
+    assert_eq!(spaces(inbox(0)).await, Vec::<String>::new());
+    let mut change = Commit::new();
+    for (space, key) in [("waits", "k"), ("held", "k"), ("held", "l"), ("a", "k")] {
+        change.put(inbox(0), space, key, "x");
+    }
+    change.put(inbox(1), "other", "k", "x");
+    commit(&*backbone, change).await;
+    assert_eq!(spaces(inbox(0)).await, ["a", "held", "waits"]);
+    assert_eq!(spaces(Place::new(Topic::WAITS, 0)).await, Vec::<String>::new(), "another topic");
+    let mut change = Commit::new();
+    change.delete(inbox(0), "a", "k");
+    change.delete(inbox(0), "held", "k");
+    commit(&*backbone, change).await;
+    assert_eq!(spaces(inbox(0)).await, ["held", "waits"], "what has no key any more is not there");
+}

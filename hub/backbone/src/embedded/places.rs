@@ -79,6 +79,20 @@ impl Places {
         Ok(Self { partitions, ids })
     }
 
+    /// The ids of a store that is only looked at: its heads are all there, or it is damaged.
+    pub(super) fn read(conn: &Connection) -> Result<Self, Error> {
+        let at = |e: rusqlite::Error| io("the heads of the log cannot be read", &e);
+        let query = "SELECT value FROM meta WHERE name = 'partitions'";
+        let partitions = conn.query_row(query, [], |row| row.get::<_, u16>(0)).map_err(at)?;
+        let mut query = conn.prepare("SELECT id FROM heads WHERE topic = ?1 AND partition = ?2").map_err(at)?;
+        let mut id = |place: Place| {
+            let found = query.query_row(params![place.topic.0, place.partition], |row| row.get(0));
+            found.map_err(|e| corrupt(place, 0, format!("the head of the partition cannot be read: {e}")))
+        };
+        let ids = all(partitions).map(&mut id).collect::<Result<_, _>>()?;
+        Ok(Self { partitions, ids })
+    }
+
     pub(super) fn slot(&self, place: Place) -> Result<usize, Error> {
         let topic = Topic::ALL.iter().position(|topic| *topic == place.topic);
         let slot = topic.map(|topic| topic * usize::from(self.partitions) + usize::from(place.partition));
@@ -154,8 +168,9 @@ fn place_id(conn: &Connection, place: Place) -> Result<i64, Error> {
 /// The head of one partition, as this connection sees it.
 pub(super) fn head(conn: &Connection, place: Place, id: i64) -> Result<Head, Error> {
     let sql = "SELECT next, chain, first, first_chain, position, value_count, value_sum, sum FROM heads WHERE id = ?1";
-    let found =
-        conn.prepare_cached(sql).and_then(|mut query| query.query_row([id], |row| Ok((head_of(row)?, row.get(7)?))));
+    let found = conn
+        .prepare_cached(sql)
+        .and_then(|mut query| query.query_row([id], |row| Ok((head_of(row)?, row.get::<_, i64>(7)?))));
     match found {
         Ok((head, sum)) if head.sum(place) == sum => Ok(head),
         Ok((head, _)) => Err(corrupt(place, head.next, "the head of the partition is not what was written".to_owned())),

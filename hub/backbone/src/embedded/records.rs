@@ -142,6 +142,20 @@ pub(super) fn get(conn: &Connection, place: Place, id: i64, space: &str, key: &s
     }
 }
 
+/// The kinds of keyed state of a partition, each found by one step in the index.
+pub(super) fn spaces(conn: &Connection, id: i64) -> Result<Vec<String>, Error> {
+    let query = "SELECT min(space) FROM state WHERE place = ?1 AND space > ?2";
+    let mut query = conn.prepare_cached(query).map_err(|e| read_error(&e))?;
+    let mut found: Vec<String> = Vec::new();
+    loop {
+        let after = found.last().map_or("", String::as_str);
+        match query.query_row(params![id, after], |row| row.get::<_, Option<String>>(0)).map_err(|e| read_error(&e))? {
+            Some(space) => found.push(space),
+            None => return Ok(found),
+        }
+    }
+}
+
 /// Keyed state in key order.
 pub(super) fn scan(
     conn: &Connection,

@@ -77,7 +77,7 @@ fn set_up(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Refuses files that are not ours, and those of a newer program.
-fn check_version(conn: &Connection, path: &Path) -> Result<(), Error> {
+pub(super) fn check_version(conn: &Connection, path: &Path) -> Result<(), Error> {
     let read = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let name = path.display();
     let at = |e: rusqlite::Error| io(&format!("the store {name} cannot be read"), &e);

@@ -1,6 +1,8 @@
 //! Tests of the backbones from outside: the contract, damage, crashes, full disks.
 
+mod archive;
 mod blobs;
+mod collect;
 mod compare;
 mod contract;
 mod crash;

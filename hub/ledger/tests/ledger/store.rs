@@ -1,8 +1,8 @@
 //! The ledger inside the real embedded store.
 
-use hub_backbone::{Backbone, Commit, Embedded, EmbeddedSettings, Place, Topic};
+use hub_backbone::{Archive, Backbone, Commit, Embedded, EmbeddedSettings, Place, Topic};
 use hub_core::journal::Event;
-use hub_ledger::{CaseFilter, Ledger, LedgerView, Visible};
+use hub_ledger::{CaseFilter, Error, Ledger, LedgerView, Visible};
 use std::sync::Arc;
 
 use crate::events::{case, event, one_of_each, renamed};
@@ -27,9 +27,30 @@ async fn rows_change_with_the_journal_and_a_rebuild_gives_the_same() {
     }
     assert_eq!(ledger.cases(CaseFilter::of(Visible::All)).await.unwrap().items.len(), 5);
     let live = ledger.digest().await.unwrap();
-    assert_eq!(hub_ledger::catch_up(&store).await.unwrap(), 0);
-    let applied = hub_ledger::rebuild(&store).await.unwrap();
-    assert_eq!(applied, 5 * one_of_each().len() as u64);
+    let archive = Arc::new(Archive::open(folder.path().join("archive")).unwrap());
+    assert_eq!(hub_ledger::catch_up(&store, &archive).await.unwrap(), 0);
+    let all = 5 * one_of_each().len() as u64;
+    assert_eq!(hub_ledger::rebuild(&store, &archive).await.unwrap(), all);
+    assert_eq!(ledger.digest().await.unwrap(), live);
+
+    // A part of the journal leaves the log; what is rebuilt from both is the same.
+    for partition in 0..4 {
+        let place = Place::new(Topic::JOURNAL, partition);
+        let half = usize::try_from(store.end(place).await.unwrap() / 2).unwrap();
+        for (from, to) in [(0, half / 2), (half / 2, half)] {
+            if to > from {
+                let records = store.read(place, from as u64, to - from, usize::MAX).await.unwrap();
+                let _ = archive.seal(place, &records, "then").unwrap();
+            }
+        }
+        store.trim(place, half as u64).await.unwrap();
+    }
+    assert_eq!(hub_ledger::rebuild(&store, &archive).await.unwrap(), all);
+    assert_eq!(ledger.digest().await.unwrap(), live);
+    let empty = Arc::new(Archive::open(folder.path().join("other")).unwrap());
+    let error = hub_ledger::rebuild(&store, &empty).await.unwrap_err();
+    assert!(matches!(error, Error::Store(_) | Error::Gap { .. }), "what is missing is told: {error}");
+    assert_eq!(hub_ledger::rebuild(&store, &archive).await.unwrap(), all, "and made up for");
     assert_eq!(ledger.digest().await.unwrap(), live);
     store.close().await;
 }
@@ -47,8 +68,49 @@ async fn a_store_that_began_without_a_ledger_is_caught_up() {
     store.close().await;
 
     let store = Arc::new(Embedded::open(EmbeddedSettings::new(&path, 2).with_view(LedgerView)).unwrap());
-    assert_eq!(hub_ledger::catch_up(&store).await.unwrap(), one_of_each().len() as u64);
+    let archive = Arc::new(Archive::open(folder.path().join("archive")).unwrap());
+    assert_eq!(hub_ledger::catch_up(&store, &archive).await.unwrap(), one_of_each().len() as u64);
     let detail = Ledger::new(store.clone()).case("A", Visible::All).await.unwrap().unwrap();
     assert_eq!(detail.case.events, one_of_each().len() as u64);
     store.close().await;
+}
+
+/// What retention asks before it takes something away.
+#[test]
+fn a_message_is_over_when_nothing_of_its_case_is_open_and_a_document_is_needed_until_its_time() {
+    use hub_core::journal::What;
+    use hub_ledger::JournalRecord;
+    use hub_ledger::sqlite::{apply, is_needed, is_over};
+    let conn = crate::events::empty();
+    let mut offset = 0;
+    let mut happen = |message: &str, what: What| {
+        let event = Event { message: message.into(), ..event(case("A", "UFAAAA", "1.00"), 0, what) };
+        let bytes = serde_json::to_vec(&event).unwrap();
+        apply(&conn, [JournalRecord { partition: 0, offset, bytes: &bytes }]).unwrap();
+        offset += 1;
+        (is_over(&conn, "m1", "A").unwrap(), is_over(&conn, "child", "A").unwrap())
+    };
+    let received = || What::Received { source: "http".into(), sender: "x".into(), sha256: "s".into(), bytes: 1 };
+    assert_eq!(happen("m1", received()), (false, false));
+    assert_eq!(happen("m1", What::Finished), (true, false), "a child that nothing is known of is not over");
+    assert_eq!(happen("child", What::Finished), (true, true));
+    let task = one_of_each().into_iter().find(|what| matches!(what, What::TaskOpened(_))).unwrap();
+    assert_eq!(happen("child", task.clone()), (false, false), "a task is open");
+    let What::TaskOpened(opened) = &task else { unreachable!("it is one") };
+    let closed = What::TaskClosed { task: opened.id.clone(), outcome: "done".into() };
+    assert_eq!(happen("child", closed), (true, true));
+    assert_eq!(happen("m2", received()), (false, false), "another message of the case is at work");
+    assert_eq!(happen("m2", What::Dropped { reason: "enough".into() }), (true, true));
+    let archived = one_of_each().into_iter().find(|what| matches!(what, What::Archived(_))).unwrap();
+    let _ = happen("m2", archived.clone());
+    let What::Archived(document) = &archived else { unreachable!("it is one") };
+    let second = std::time::Duration::from_secs(1);
+    let needed = |sha256: &str, now, since| is_needed(&conn, sha256, now, since).unwrap();
+    let (until, later) = (document.retain_until, document.retain_until + second);
+    assert!(needed(&document.sha256, until - second, later) && !needed(&document.sha256, until, later));
+    let opened_at = event(case("A", "UFAAAA", "1.00"), 0, task.clone()).at;
+    if opened.sha256 != document.sha256 {
+        assert!(needed(&opened.sha256, later, opened_at) && !needed(&opened.sha256, later, opened_at + second));
+    }
+    assert!(!needed("nobody's", opened_at, opened_at));
 }

@@ -1,6 +1,6 @@
 //! What all loops share: the store, the clock, the routes, and how the hub is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub(super) abort: Flag,
     pub(super) failure: Mutex<Option<Error>>,
     pub(super) ready: AtomicBool,
+    /// Why retention keeps failing, if it does.
+    pub(crate) retention: Mutex<Option<String>>,
 }
 
 /// What the owner of a thing says to a command; see `commands.rs`.
@@ -158,6 +160,17 @@ impl Shared {
         }
     }
 
+    /// The versions that take new messages, as `route@version`.
+    pub(crate) fn current_versions(&self) -> BTreeSet<String> {
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.iter().map(|status| format!("{}@{}", status.name, status.version)).collect()
+    }
+
+    /// The longest time that a loaded route or the sender's own keys ask for.
+    pub(crate) fn longest_remember(&self) -> Duration {
+        self.routes.longest_remember().max(self.limits.transport_keys)
+    }
+
     /// What an operator should look at.
     pub(crate) fn alarms(&self) -> Vec<Alarm> {
         let mut alarms = Vec::new();
@@ -169,6 +182,9 @@ impl Shared {
         }
         if let Some(error) = self.failure() {
             alarm("store", "backbone", error.to_string());
+        }
+        if let Some(detail) = self.retention.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            alarm("retention", "store", detail);
         }
         for status in self.status.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             if let Some(error) = &status.error {

@@ -105,6 +105,7 @@ struct Inner {
     settle_errors: u32,
     verdicts: Vec<Vec<Verdict>>,
     acts: VecDeque<Act>,
+    usually: Option<Act>,
     says: VecDeque<Says>,
     usually_says: Option<Says>,
     does: HashMap<String, VecDeque<Does>>,
@@ -154,6 +155,10 @@ impl Outside {
     }
     pub(crate) fn script(&self, acts: &[Act]) {
         self.inner().acts.extend(acts.iter().cloned());
+    }
+    /// What the receiver does when no act is scripted; `None`: it takes what comes.
+    pub(crate) fn usually(&self, act: Option<Act>) {
+        self.inner().usually = act;
     }
     pub(crate) fn says(&self, says: &[Says]) {
         self.inner().says.extend(says.iter().cloned());
@@ -209,7 +214,9 @@ impl Outside {
     }
 
     fn act(&self) -> Act {
-        self.inner().acts.pop_front().unwrap_or(Act::Receipt)
+        let mut inner = self.inner();
+        let usually = inner.usually.clone().unwrap_or(Act::Receipt);
+        inner.acts.pop_front().unwrap_or(usually)
     }
     fn next_does(&self, step: &str) -> Does {
         self.inner().does.get_mut(step).and_then(VecDeque::pop_front).unwrap_or(Does::Work)

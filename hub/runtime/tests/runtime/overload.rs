@@ -70,7 +70,7 @@ async fn a_receiver_that_is_down_for_a_day_costs_room_in_the_store_and_nothing_e
     // So little memory that lanes have messages behind them, and some come when all of it is taken.
     (world.limits.pending_max, world.limits.unsent_max) = (300, 900);
     world.start().await;
-    world.outside.chance(Some(Box::new(|_, _| Act::NotSent)));
+    world.outside.usually(Some(Act::NotSent));
     let taken = feed(&world, 0, 4_000).await;
     assert!((900..4_000).contains(&taken), "admission answers busy at the limit, after {taken}");
     let behind = world.keys(Topic::OUTBOX, "behind").await.len();
@@ -96,7 +96,7 @@ async fn a_receiver_that_is_down_for_a_day_costs_room_in_the_store_and_nothing_e
     let tried = world.outside.calls().len();
     assert!(tried < 24 * 60 * LANES as usize, "each lane tries now and then, the messages behind it do not: {tried}");
 
-    world.outside.chance(None);
+    world.outside.usually(None);
     // What admission had answered busy comes again by itself, and is taken when there is room.
     let rest = taken + 100;
     pass(&world, Duration::from_secs(60), "the end", || world.outside.arrived().len() >= rest as usize).await;
@@ -125,7 +125,7 @@ async fn answers_are_taken_however_much_waits_to_be_sent() {
     let mut world = World::new(&[ORDERS, ANSWERED]);
     world.limits.unsent_max = 50;
     world.start().await;
-    world.outside.chance(Some(Box::new(|_, _| Act::NotSent)));
+    world.outside.usually(Some(Act::NotSent));
     assert!(feed(&world, 0, 1_000).await < 1_000);
     let answer = Feed::new("e1", json!({ "n": 1, "chiave": "k", "corsia": "x" }));
     world.outside.feed("esiti", vec![answer]);

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hub_backbone::{Backbone, Embedded, EmbeddedSettings, Fault, Memory, MemoryBlobs, Place, Topic};
+use hub_backbone::{Backbone, Blobs, Embedded, EmbeddedSettings, Fault, Memory, MemoryBlobs, Place, Topic};
 use hub_core::journal::{Decision, Event, Parked, ParkedKind, Task, What};
 use hub_core::{Clock, Entities, MessageId, Value, Verdict};
 use hub_life::outbound::Action;
 use hub_life::task::Word;
 use hub_route::plan::Plan;
 use hub_route::{CaseModel, RouteFile, World as Names, check, render};
-use hub_runtime::{Decided, Hub, HubSettings, Operate, Release, Released, RuntimeLimits};
+use hub_runtime::{Decided, Hub, HubSettings, Operate, Release, Released, Retained, RetentionSettings, RuntimeLimits};
 use hub_testkit::ManualClock;
 use serde_json::json;
 
@@ -44,7 +44,7 @@ pub(crate) type FaultHook = Arc<dyn Fn(&hub_backbone::Commit) -> Fault + Send + 
 
 pub(crate) struct World {
     store: Store,
-    blobs: Arc<MemoryBlobs>,
+    blobs: Arc<dyn Blobs>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) outside: Arc<Outside>,
     routes: Vec<RouteFile>,
@@ -81,7 +81,7 @@ impl World {
     fn over(store: Store, routes: &[&str], fault: Arc<Mutex<Option<FaultHook>>>) -> Self {
         Self {
             store,
-            blobs: Arc::default(),
+            blobs: Arc::new(MemoryBlobs::default()),
             clock: Arc::new(ManualClock::working_day()),
             outside: Arc::default(),
             routes: files(routes),
@@ -103,7 +103,22 @@ impl World {
         world
     }
 
-    fn backbone(&self) -> Arc<dyn Backbone> {
+    /// Other blobs than those in memory, from the next start on.
+    pub(crate) fn keep_blobs(&mut self, blobs: Arc<dyn Blobs>) {
+        self.blobs = blobs;
+    }
+
+    /// One round of retention.
+    pub(crate) async fn retain_now(&self, settings: RetentionSettings) -> Result<Retained, hub_runtime::Error> {
+        self.hub.as_ref().expect("the hub runs").retain_now(settings).await
+    }
+
+    /// Retention by the clock.
+    pub(crate) fn retain(&mut self, settings: RetentionSettings) {
+        self.hub.as_mut().expect("the hub runs").retain(settings);
+    }
+
+    pub(crate) fn backbone(&self) -> Arc<dyn Backbone> {
         match &self.store {
             Store::Memory(memory) => memory.clone(),
             Store::Embedded { open, .. } => open.clone().expect("the store is open"),

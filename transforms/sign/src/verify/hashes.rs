@@ -6,7 +6,7 @@ use uppsala::Document;
 use crate::canonical::{subtree, without};
 use crate::key::Certificate;
 use crate::verify::shape::{Signature, Subtracts};
-use crate::verify::{Verified, VerifyError};
+use crate::verify::{Proof, Verified, VerifyError};
 
 /// Judges one signature; `all` are those of the document, itself included.
 pub(super) fn judge(document: &Document<'_>, all: &[Signature], one: &Signature) -> Result<Verified, VerifyError> {
@@ -25,6 +25,7 @@ pub(super) fn judge(document: &Document<'_>, all: &[Signature], one: &Signature)
         certificate,
         algorithm: one.algorithm,
         id: one.id.clone(),
+        proof: Proof { signed_info: signed, properties, value: one.value.clone() },
     })
 }
 
