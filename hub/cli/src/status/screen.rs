@@ -93,7 +93,7 @@ fn list_alarms(lines: &mut Vec<String>, alarms: &[Value], room: usize, now: Opti
     lines.push(format!("ALARMS  {}", alarms.len()));
     for alarm in alarms.iter().take(room) {
         let since = instant(&alarm["since"]).map_or_else(String::new, |at| format!(" ({})", age(at, now)));
-        lines.push(format!("! {}{since}: {}", text(&alarm["name"]), one_line(&text(&alarm["detail"]))));
+        lines.push(format!("! {}{since}: {}", text(&alarm["name"]), one_line(text(&alarm["detail"]))));
         lines.push(format!("    {}; {}", text(&alarm["first"]), text(&alarm["runbook"])));
     }
     left_out(lines, alarms.len().saturating_sub(room), "/api/v1/alarms");

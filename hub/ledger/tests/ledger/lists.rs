@@ -1,6 +1,6 @@
 //! The queries, over a file that is written while it is read.
 
-use hub_core::journal::{Event, ParkedKind, What};
+use hub_core::journal::{Event, ParkedKind, SendOutcome, What};
 use hub_ledger::rows::CaseRow;
 use hub_ledger::{
     CaseFilter, Error, Ledger, MessageFilter, PageRequest, ParkedFilter, StatisticsFilter, TaskFilter, Visible,
@@ -259,4 +259,83 @@ async fn sums_are_exact() {
     let other = StatisticsFilter { from: Some("2026-04".into()), ..StatisticsFilter::of(Visible::All) };
     assert_eq!(filled.ledger.statistics(other).await.unwrap(), []);
     assert_eq!(filled.ledger.statistics(StatisticsFilter::of(only(&["UFBBBB"]))).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn lists_of_a_hundred_thousand_cases_come_in_bounded_pages() {
+    const CASES: i64 = 100_000;
+    let mut filled = Filled::new();
+    filled.conn.execute_batch("BEGIN").unwrap();
+    for first in (0..CASES).step_by(10_000) {
+        let one = |n: i64| opened(&format!("C{n:06}"), ["UFAAAA", "UFBBBB"][usize::from(n % 2 == 1)], "1.00", n);
+        filled.add(&(first..first + 10_000).map(one).collect::<Vec<_>>());
+    }
+    filled.conn.execute_batch("COMMIT").unwrap();
+    let most = PageRequest { cursor: None, limit: Some(200) };
+    for visible in [Visible::All, only(&["UFAAAA"]), only(&["UFAAAA", "UFBBBB"])] {
+        let mut filter = CaseFilter::of(visible.clone());
+        filter.page = most.clone();
+        let page = filled.ledger.cases(filter.clone()).await.unwrap();
+        assert_eq!(page.items.len(), 200);
+        assert!(serde_json::to_vec(&page.items).unwrap().len() < 100_000, "an answer of 200 rows stays small");
+        // The last page is as cheap as the first: a page is read from its place on, not counted from the beginning.
+        filter.to = Some(instant(5));
+        assert!(filled.ledger.cases(filter).await.unwrap().items.len() <= 5);
+        let messages = MessageFilter { page: most.clone(), ..MessageFilter::of(visible.clone()) };
+        assert_eq!(filled.ledger.messages(messages).await.unwrap().items.len(), 200);
+    }
+    let (mut seen, mut cursor) = (0, None);
+    loop {
+        let page = PageRequest { cursor, limit: Some(200) };
+        let page = filled.ledger.cases(CaseFilter { page, ..CaseFilter::of(Visible::All) }).await.unwrap();
+        seen += page.items.len();
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, 100_000);
+    assert_eq!(filled.ledger.statistics(StatisticsFilter::of(Visible::All)).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_needs_attention_is_counted_with_its_oldest_and_its_next() {
+    let doubt = |outgoing: &str, outcome| What::SendSettled {
+        outgoing: outgoing.into(),
+        sink: "siope.flusso".into(),
+        attempt: 1,
+        outcome,
+        remote_id: String::new(),
+        evidence: serde_json::Value::Null,
+    };
+    let wait = What::WaitOpened { wait: "w".into(), name: "ack".into(), keys: vec![], deadline: instant(500) };
+    let mut filled = Filled::with(&[
+        event(case("A", "UFAAAA", ""), 0, What::TaskOpened(task("t1"))),
+        event(case("A", "UFAAAA", ""), 1, doubt("o1", SendOutcome::InDoubt)),
+        event(case("A", "UFAAAA", ""), 2, doubt("o2", SendOutcome::InDoubt)),
+        event(case("A", "UFAAAA", ""), 3, What::Parked(parked("o1", ParkedKind::InDoubt))),
+        event(case("A", "UFAAAA", ""), 4, wait),
+    ]);
+    let seen = filled.ledger.attention(instant(501)).await.unwrap();
+    assert_eq!((seen.in_doubt, seen.oldest_in_doubt), (2, Some(instant(1))));
+    assert_eq!((seen.parked, seen.oldest_parked), (1, Some(instant(3))));
+    assert_eq!((seen.open_tasks, seen.waiting), (1, 1));
+    assert_eq!((seen.deadline_near, seen.next_deadline), (1, Some(instant(500))));
+    let release = |parked: &str, action: &str| What::Released {
+        parked: parked.into(),
+        action: action.into(),
+        by: "anna".into(),
+        note: "asked by telephone".into(),
+    };
+    // Whatever a person says about a doubt ends it; a late proof settles the other one.
+    filled.add(&[
+        event(case("A", "UFAAAA", ""), 5, release("o1", "give_up")),
+        event(case("A", "UFAAAA", ""), 6, doubt("o2", SendOutcome::Delivered)),
+        event(case("A", "UFAAAA", ""), 7, What::WaitAnswered { wait: "w".into(), name: "ack".into(), by: "m".into() }),
+    ]);
+    let seen = filled.ledger.attention(instant(0)).await.unwrap();
+    assert_eq!((seen.in_doubt, seen.parked, seen.waiting, seen.deadline_near), (0, 0, 0, 0));
+    let detail = filled.ledger.case("A", Visible::All).await.unwrap().unwrap();
+    let states: Vec<_> = detail.sends.iter().map(|send| send.state.as_str()).collect();
+    assert_eq!(states, ["given_up", "delivered"]);
 }
