@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use hub_failpoint::{Point, at as failpoint};
+
 use crate::scan::Print;
 use crate::source::Settling;
 
@@ -37,7 +39,9 @@ impl Exit {
             Ok(_) => {}
         }
         let target = self.target(path, mark);
+        failpoint(Point::FileMove);
         fs::rename(path, &target)?;
+        failpoint(Point::FileMoved);
         if Print::at(&target)? != print {
             fs::rename(&target, path)?;
             return Ok(Left::Replaced);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hub_core::plugin::{ConfigError, OpenCx, OpenError, SinkConfig};
 use hub_core::{Attempt, Expr, Outgoing, Receipt, Repeat, SendError, Sink, sha256_hex};
+use hub_failpoint::{Point, at as failpoint};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -123,6 +124,7 @@ impl Writer {
         let explain = |e: io::Error| attempt.failed(format!("file `{}`: {e}", target.display()));
         let mut file = File::create(temporary).map_err(explain)?;
         file.write_all(bytes).and_then(|()| file.sync_all()).map_err(explain)?;
+        failpoint(Point::FileWritten);
         attempt.cross()?;
         match self.existing {
             Existing::Replace => fs::rename(temporary, target).map_err(explain)?,
@@ -132,6 +134,7 @@ impl Writer {
                 linked => linked.and_then(|()| fs::remove_file(temporary)).map_err(explain)?,
             },
         }
+        failpoint(Point::FileNamed);
         self.sync_folder().map_err(explain)
     }
 

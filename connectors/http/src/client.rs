@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hub_core::plugin::OpenError;
 use hub_core::{Attempt, SendError, Span};
+use hub_failpoint::{Point, at as failpoint};
 use jiff::Timestamp;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{RequestBuilder, Response, StatusCode};
@@ -117,7 +118,11 @@ pub async fn send_once(
             let cause = format!("status {} came before the request was complete; it proves nothing", response.status());
             Err(SendError::NotSent { retry_after: None, cause: cause.into() })
         }
-        Ok(response) => Ok(read(response, reply_bytes_max).await),
+        Ok(response) => {
+            let reply = read(response, reply_bytes_max).await;
+            failpoint(Point::HttpAnswered);
+            Ok(reply)
+        }
         // Where no connection was made, or the other side did not accept our certificate, nothing was taken.
         Err(e) if e.is_connect() || refused_in_handshake(&e) => {
             Err(SendError::NotSent { retry_after: None, cause: chain(&e).into() })

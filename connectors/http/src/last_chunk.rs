@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hub_core::{Attempt, SendError};
+use hub_failpoint::{Point, at as failpoint};
 use hyper::body::{Body, Frame, SizeHint};
 
 /// The body of one attempt. Its last byte is handed over only after [`Attempt::cross`]: until then the receiver has an
@@ -74,10 +75,22 @@ impl LastChunk {
         if state.closed {
             return Err(io::Error::other("the request has ended before its body"));
         }
+        failpoint(Point::HttpCrossing);
         self.attempt.cross().map_err(|refusal| {
             state.refusal = Some(refusal);
             io::Error::other("the attempt may not cross")
-        })
+        })?;
+        failpoint(Point::HttpCrossed);
+        Ok(())
+    }
+}
+
+impl Drop for LastChunk {
+    /// The client lets go of a body once it holds all of it.
+    fn drop(&mut self) {
+        if self.last.is_empty() {
+            failpoint(Point::HttpHanded);
+        }
     }
 }
 

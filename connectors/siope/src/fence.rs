@@ -7,6 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hub_core::{Attempt, Crossing};
+use hub_failpoint::{Point, at as failpoint};
 
 /// Shuts its crossing at the latest when it is dropped (the send was given up).
 #[derive(Debug)]
@@ -23,7 +24,13 @@ impl Fence {
         let crossing = Crossing::new(move || {
             // Held while crossing: who shuts it waits, and then knows.
             let shut = gate.lock().unwrap_or_else(PoisonError::into_inner);
-            if *shut { Err("the exchange is over".into()) } else { outer.cross().map_err(|error| error.to_string()) }
+            if *shut {
+                return Err("the exchange is over".into());
+            }
+            failpoint(Point::SiopeCrossing);
+            outer.cross().map_err(|error| error.to_string())?;
+            failpoint(Point::SiopeCrossed);
+            Ok(())
         });
         Self { shut, inner: Attempt { crossing, ..attempt.clone() } }
     }

@@ -9,6 +9,7 @@ use hub_core::plugin::{OpenCx, OpenError, SinkConfig};
 use hub_core::{
     Attempt, Entities, Expr, Limits, Outgoing, Receipt, Repeat, Resolution, SendError, Sink, Value, read_json,
 };
+use hub_failpoint::{Point, at as failpoint};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -77,6 +78,7 @@ impl Sink for Uploader {
         let answered = self.connection.upload(&entity, &zip, &fence.inner).await;
         // From here on nothing more goes out, and whether the attempt has crossed is final.
         fence.shut();
+        failpoint(Point::SiopeAnswered);
         match answered {
             Ok(reply) => self.judge(&entity, &reply, attempt),
             Err(error) => Err(final_word(error, attempt)),

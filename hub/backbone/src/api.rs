@@ -1,6 +1,7 @@
 //! The log, as the runtime sees it.
 
 use std::fmt;
+use std::path::Path;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -157,8 +158,12 @@ pub enum Error {
     #[error("fenced: {0}")]
     Fenced(String),
     /// A record, a value or a page is not what was written.
-    #[error("{place} offset {offset} is damaged: {detail}; stop the hub, keep the file, and restore from a backup")]
+    #[error(
+        "{file}: {place} offset {offset} is damaged: {detail}; stop the hub, keep the file, and restore from a backup"
+    )]
     Corrupt {
+        /// Which file.
+        file: String,
         /// Which partition.
         place: String,
         /// Which record.
@@ -177,6 +182,21 @@ pub enum Error {
     /// The store cannot be used. A failed fsync comes here and is never retried: the hub stops and recovers.
     #[error("backbone: {0}")]
     Io(String),
+}
+
+impl Error {
+    /// The same, naming the file in which it was found.
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Corrupt { file, place, offset, detail } if file.is_empty() => {
+                Self::Corrupt { file: path.display().to_string(), place, offset, detail }
+            }
+            Self::Io(text) if !text.contains(&*path.to_string_lossy()) => {
+                Self::Io(format!("{}: {text}", path.display()))
+            }
+            other => other,
+        }
+    }
 }
 
 /// The durable log with keyed state.

@@ -15,9 +15,11 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use hub_failpoint::{Point, at as failpoint};
 use sha2::{Digest, Sha256};
 use tracing::error;
 
+use crate::embedded::{Alarm, AlarmKind};
 use crate::{Blobs, Error};
 
 pub use collect::{Collect, SHARDS};
@@ -45,6 +47,14 @@ struct FileShared {
     moves: Mutex<()>,
     /// Tells the temporary files of this process apart.
     count: AtomicU64,
+    /// Blobs that wait for room on the disk, and why.
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    blobs: usize,
+    why: String,
 }
 
 /// Tells the time of a `put`.
@@ -85,12 +95,58 @@ impl FileBlobs {
     }
 
     fn of(folder: PathBuf, clock: Option<BlobClock>) -> Self {
-        let shared = FileShared { folder, clock, moves: Mutex::default(), count: AtomicU64::new(0) };
+        let (moves, waiting, count) = (Mutex::default(), Mutex::default(), AtomicU64::new(0));
+        let shared = FileShared { folder, clock, moves, count, waiting };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// What people must know about now: a full disk on which blobs wait. Empty when all is well.
+    #[must_use]
+    pub fn alarms(&self) -> Vec<Alarm> {
+        let waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let (folder, Waiting { blobs, why }) = (self.shared.folder.display(), &*waiting);
+        let text = format!("the disk of {folder} is full ({why}); {blobs} blobs wait: make room");
+        if *blobs > 0 { vec![Alarm { kind: AlarmKind::DiskFull, text }] } else { Vec::new() }
+    }
+
+    /// Waits until there is room again for a blob that found none.
+    async fn wait_for_room(&self, sha256: &str, bytes: &Bytes, full: std::io::Error) -> std::io::Result<()> {
+        error!(error = %full, sha256, "the disk of the blobs is full: waiting until there is room");
+        let _waiting = self.shared.waits(&full);
+        let mut pause = DISK_RETRY.0;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(DISK_RETRY.1);
+            match self.write(sha256, bytes).await {
+                Err(e) if is_full(&e) => {}
+                done => return done,
+            }
+        }
+    }
+
+    async fn write(&self, sha256: &str, bytes: &Bytes) -> std::io::Result<()> {
+        let (shared, name, content) = (Arc::clone(&self.shared), sha256.to_owned(), bytes.clone());
+        let work = tokio::task::spawn_blocking(move || shared.write(&name, &content)).await;
+        work.unwrap_or_else(|e| Err(std::io::Error::other(e)))
+    }
+}
+
+/// Ends the alarm, also when the caller gives up.
+struct Waits<'a>(&'a FileShared);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).blobs -= 1;
     }
 }
 
 impl FileShared {
+    fn waits(&self, full: &std::io::Error) -> Waits<'_> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        (waiting.blobs, waiting.why) = (waiting.blobs + 1, full.to_string());
+        Waits(self)
+    }
+
     fn path(&self, sha256: &str) -> PathBuf {
         self.folder.join(&sha256[..2]).join(sha256)
     }
@@ -126,6 +182,7 @@ impl FileShared {
             file.set_modified(clock())?;
         }
         file.sync_all()?;
+        failpoint(Point::BlobWritten);
         let folder = target.parent().unwrap_or(&self.folder);
         if !folder.is_dir() {
             fs::create_dir_all(folder)?;
@@ -135,7 +192,10 @@ impl FileShared {
             let _moves = self.moves();
             fs::rename(tmp, target)?;
         }
-        sync(folder)
+        failpoint(Point::BlobNamed);
+        sync(folder)?;
+        failpoint(Point::BlobDurable);
+        Ok(())
     }
 
     fn read(&self, sha256: &str) -> Result<Option<Bytes>, Error> {
@@ -150,30 +210,26 @@ impl FileShared {
         file.take(BLOB_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
         match hash(&bytes) == sha256 {
             true => Ok(Some(bytes.into())),
-            false => Err(damaged(sha256, bytes.len())),
+            false => Err(damaged(&path, bytes.len())),
         }
     }
 }
 
 #[async_trait]
 impl Blobs for FileBlobs {
-    /// Waits while the disk is full, and says so in the log; there is no alarm to ask for.
+    /// Waits while the disk is full; [`FileBlobs::alarms`] says so.
     async fn put(&self, bytes: &[u8]) -> Result<String, Error> {
         check_size(bytes.len())?;
         let (sha256, bytes) = (hash(bytes), Bytes::copy_from_slice(bytes));
-        let mut pause = DISK_RETRY.0;
-        loop {
-            let (shared, name, content) = (Arc::clone(&self.shared), sha256.clone(), bytes.clone());
-            match blocking(move || shared.write(&name, &content)).await? {
-                Ok(()) => return Ok(sha256),
-                Err(e) if matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
-                    error!(error = %e, sha256, "the disk of the blobs is full: waiting until there is room");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(DISK_RETRY.1);
-                }
-                Err(e) => return Err(Error::Io(format!("the blob {sha256} cannot be written: {e}"))),
-            }
-        }
+        let written = match self.write(&sha256, &bytes).await {
+            Err(e) if is_full(&e) => self.wait_for_room(&sha256, &bytes, e).await,
+            done => done,
+        };
+        let path = self.shared.path(&sha256);
+        let failed = |e| {
+            Error::Io(format!("the blob {} cannot be written: {e}; is its disk mounted and writable?", path.display()))
+        };
+        written.map_err(failed).map(|()| sha256)
     }
 
     async fn get(&self, sha256: &str) -> Result<Option<Bytes>, Error> {
@@ -204,6 +260,10 @@ impl Blobs for MemoryBlobs {
     }
 }
 
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
 fn hash(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
@@ -222,9 +282,10 @@ fn check_size(bytes: usize) -> Result<(), Error> {
     }
 }
 
-fn damaged(sha256: &str, bytes: usize) -> Error {
+fn damaged(path: &Path, bytes: usize) -> Error {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
     let detail = format!("the {bytes} bytes that were read have another hash");
-    Error::Corrupt { place: format!("blob {sha256}"), offset: 0, detail }
+    Error::Corrupt { file: path.display().to_string(), place: format!("blob {name}"), offset: 0, detail }
 }
 
 async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {

@@ -5,7 +5,8 @@
 //!   callers, the larger the group, with one fsync for all of it (`group`).
 //! - Readers have their own connections and short transactions (`readers`, `records`).
 //! - [`Look`] reads a store beside a running hub, for audits.
-//! - `lock` keeps a second process out, `epochs` numbers the lives of the store, `schema` makes and checks the file.
+//! - `lock` keeps a second process out, `mark` knows how far the store had come, `epochs` numbers the lives of the store,
+//!   `schema` makes and checks the file.
 //! - A full disk is not an error: what waits is tried again until there is room, and [`Embedded::alarms`] says so. Any
 //!   other failure of a write ends the store for good: every later call gets [`Error::Io`], and the hub must be started
 //!   again, so that it recovers from what is really on the disk.
@@ -15,6 +16,7 @@ mod epochs;
 mod group;
 mod lock;
 mod look;
+mod mark;
 mod places;
 mod readers;
 mod records;
@@ -30,6 +32,7 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use hub_failpoint::{Point, at as failpoint};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -43,6 +46,7 @@ pub use shared::Counts;
 pub use view::{View, ViewError};
 
 use lock::FileLock;
+use mark::Marked;
 use readers::Readers;
 use shared::{Room, Shared};
 use writer::{CommitJob, Job, TaskJob, TrimJob, Writer};
@@ -50,7 +54,8 @@ use writer::{CommitJob, Job, TaskJob, TrimJob, Writer};
 /// How to open the embedded store.
 #[derive(Debug)]
 pub struct EmbeddedSettings {
-    /// The database file; it is made if it does not exist. Beside it: `-wal`, `-shm` (SQLite's) and `.lock`.
+    /// The database file; it is made if it does not exist. Beside it: `-wal`, `-shm` (SQLite's), `.lock` and
+    /// `.mark`.
     pub path: PathBuf,
     /// Partitions of each topic, 1 to 1024. Fixed when the file is made: keys belong to partitions.
     pub partitions: u16,
@@ -102,13 +107,23 @@ impl Embedded {
     /// [`Error::Fenced`] if another process has it open; [`Error::Io`] if it cannot be used (newer version, other number of
     /// partitions, not a store, no permission); [`Error::Corrupt`] if the heads of the log do not fit its records.
     pub fn open(settings: EmbeddedSettings) -> Result<Self, Error> {
+        let path = settings.path.clone();
+        Self::open_checked(settings).map_err(|error| error.in_file(&path))
+    }
+
+    fn open_checked(settings: EmbeddedSettings) -> Result<Self, Error> {
         let lock = FileLock::take(&settings.path)?;
+        let mark = Marked::read(&settings.path)?;
         let (conn, places) = schema::open(&settings.path, settings.partitions)?;
+        let transactions = schema::transactions(&conn)?;
+        let mark = mark.compare(transactions)?;
         let heads = places.load_heads(&conn)?;
         let (epoch, past) = epochs::begin(&conn)?;
+        failpoint(Point::StoreOpened);
         let epoch_id = epoch.id;
         let shared = Arc::new(Shared::new(&settings, places, epoch.name, past, &heads));
-        let mut writer = Writer::new(conn, Arc::clone(&shared), heads, epoch_id, settings.disk_retry);
+        let mut writer =
+            Writer::new(conn, Arc::clone(&shared), heads, epoch_id, (transactions, mark), settings.disk_retry);
         if let Some(view) = settings.view {
             writer.prepare(view)?;
         }

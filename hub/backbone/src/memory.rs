@@ -192,7 +192,8 @@ impl Log {
             let chain = link(&part.chain_before(place, index), record.offset, &record.key, &record.bytes);
             if chain != record.chain {
                 let detail = "the content does not fit the chain".to_owned();
-                return Err(Error::Corrupt { place: place.to_string(), offset: record.offset, detail });
+                let file = "memory".to_owned();
+                return Err(Error::Corrupt { file, place: place.to_string(), offset: record.offset, detail });
             }
             found.push(record.clone());
         }

@@ -60,7 +60,7 @@ impl App {
             },
         })
         .await?;
-        let operate: Arc<dyn Operate> = Arc::new(Watched { hub: hub.operate(), store: store.clone() });
+        let operate: Arc<dyn Operate> = Arc::new(Watched { hub: hub.operate(), store: store.clone(), files: blobs.clone() });
         let ledger = Ledger::new(store.clone());
         let watch = AlarmWatch::new(operate.clone(), ledger, Arc::new(SystemClock), config.settings.alarms);
         hub.retain(keep::retention(&config, &store, archive, blobs));
@@ -72,13 +72,14 @@ impl App {
         Ok(Self { hub, admin, store, watching })
     }
 
-    /// Stops in order: no new messages, sends under way end, then the store.
+    /// Stops in order: no new messages, sends under way end, then the store. The admin API goes on meanwhile: health says
+    /// that the hub is not ready any more, and why.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        let stopped = self.hub.stop().await;
         if let Some(admin) = self.admin {
             admin.shutdown().await;
         }
         self.watching.abort();
-        let stopped = self.hub.stop().await;
         self.store.close().await;
         Ok(stopped?)
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use hub_backbone::{Backbone, Commit, Place, Topic};
 use hub_core::Entities;
+use hub_failpoint::{Point, at as failpoint};
 use hub_route::CaseModel;
 use hub_route::plan::Plan;
 use hub_route::{Checked, RouteFile, World, check};
@@ -85,7 +86,9 @@ impl Workshop {
             }
         }
         if !commit.is_empty() {
+            failpoint(Point::VersionsCommit);
             let _ = backbone.commit(commit).await?;
+            failpoint(Point::VersionsCommitted);
         }
         Ok(older)
     }

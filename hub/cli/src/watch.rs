@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hub_backbone::embedded::{AlarmKind, Counts};
-use hub_backbone::{Blobs, Embedded};
+use hub_backbone::{Blobs, Embedded, FileBlobs};
 use hub_life::task::Word;
 use hub_runtime::{Alarm, Decided, Figures, Operate, OperateError, Release, Released, RouteStatus, StoreFigures};
 
@@ -14,6 +14,7 @@ use hub_runtime::{Alarm, Decided, Figures, Operate, OperateError, Release, Relea
 pub(crate) struct Watched {
     pub(crate) hub: Arc<dyn Operate>,
     pub(crate) store: Arc<Embedded>,
+    pub(crate) files: Arc<FileBlobs>,
 }
 
 #[async_trait]
@@ -38,7 +39,7 @@ impl Operate for Watched {
             detail: alarm.text,
         };
         let mut alarms = self.hub.alarms();
-        alarms.extend(self.store.alarms().into_iter().map(of_store));
+        alarms.extend(self.store.alarms().into_iter().chain(self.files.alarms()).map(of_store));
         alarms
     }
 

@@ -4,19 +4,33 @@
 mod bad_input;
 #[path = "cli/crash.rs"]
 mod crash;
+#[cfg(feature = "failpoints")]
+#[path = "cli/doomed.rs"]
+mod doomed;
+#[cfg(feature = "failpoints")]
+#[path = "cli/failpoints.rs"]
+mod failpoints;
 #[path = "cli/first_route.rs"]
 mod first_route;
 #[path = "cli/life.rs"]
 mod life;
 #[path = "cli/manual.rs"]
 mod manual;
+#[cfg(feature = "failpoints")]
+#[path = "cli/notices.rs"]
+mod notices;
 #[path = "cli/overload.rs"]
 mod overload;
 #[path = "cli/proof.rs"]
 mod proof;
+#[cfg(feature = "failpoints")]
+#[path = "cli/receiver.rs"]
+mod receiver;
 #[path = "cli/routes.rs"]
 mod routes;
 #[path = "cli/status.rs"]
 mod status;
+#[path = "cli/verdict.rs"]
+mod verdict;
 #[path = "cli/versions.rs"]
 mod versions;

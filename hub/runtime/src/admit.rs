@@ -12,6 +12,7 @@ use hub_core::{
     Applied, Case, Incoming, Lane, Media, Message, MessageId, Problem, Scope, Span, StepError, Value, Verdict, header,
     read_json,
 };
+use hub_failpoint::{Point, at as failpoint};
 use hub_route::expression::{Program, Roots};
 use hub_route::plan::{CasePlan, Op, OpKind, Plan};
 use jiff::Timestamp;
@@ -121,7 +122,9 @@ pub(crate) async fn admit(
         batch.put(cursor_place(shared, &route.plan.route), "cursor", &route.plan.route, &cursor);
     }
     if !batch.is_empty() {
+        failpoint(Point::AdmitCommit);
         let _ = batch.commit().await?;
+        failpoint(Point::AdmitCommitted);
     }
     Ok(verdicts)
 }

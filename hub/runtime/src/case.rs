@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hub_backbone::{Place, Stored};
 use hub_core::journal::{Event, What};
+use hub_failpoint::Point;
 use hub_route::Judged;
 
 use crate::Error;
@@ -73,6 +74,7 @@ fn note_of(judged: &Judged, kind: &str) -> String {
 #[async_trait]
 impl Worker for CaseWorker {
     type Signal = ();
+    const FAILPOINTS: [Point; 2] = [Point::CaseCommit, Point::CaseCommitted];
 
     fn place(&self) -> Place {
         self.place

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::Error;
+use crate::error::missing_blob;
 
 /// Records and values above this go to the blob store first. A backbone takes records of up to 1 MiB.
 const RECORD_MAX: usize = 256 * 1024;
@@ -53,7 +54,7 @@ impl Claims<'_> {
     pub(crate) async fn whole(&self, bytes: Bytes) -> Result<Bytes, Error> {
         let Some(name) = claimed(&bytes)? else { return Ok(bytes) };
         let blob = self.blobs.get(&name).await?;
-        blob.ok_or_else(|| Error::Format(format!("blob {name} is missing: restore it from a backup")))
+        blob.ok_or_else(|| missing_blob(&name))
     }
 
     /// Moves what is too large to the blob store. The journal is left as it is: views read it directly, and its events are

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hub_backbone::{Blobs, Commit, Place, Topic};
+use hub_failpoint::{Point, at as failpoint};
 use hub_life::task::Word;
 use tokio::sync::oneshot;
 
@@ -75,7 +76,9 @@ impl Operator {
         let _ = self.verdicts().insert(command.to_string(), sender);
         let mut commit = Commit::new();
         commit.append(place, command, record);
+        failpoint(Point::CommandCommit);
         let asked = self.0.backbone.commit(commit).await;
+        failpoint(Point::CommandCommitted);
         let verdict = match asked {
             Ok(_) => self.verdict(receiver).await,
             Err(error @ hub_backbone::Error::TooLarge { .. }) => Err(OperateError::Bad(error.to_string())),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hub_backbone::{Place, Stored};
+use hub_failpoint::{Point, at as failpoint};
 use hub_life::outbound as life;
 use hub_life::outbound::{Answer, Command, Ended, Event, State};
 use jiff::Timestamp;
@@ -74,6 +75,8 @@ enum Effect {
     Send(String, OwnedSemaphorePermit),
     Ask(String),
     Place(String),
+    /// The outcome of an attempt has become durable.
+    Settled(String),
 }
 
 /// The messages of one lane that hold it, by order.
@@ -138,6 +141,7 @@ impl DeliverWorker {
 #[async_trait]
 impl Worker for DeliverWorker {
     type Signal = Signal;
+    const FAILPOINTS: [Point; 2] = [Point::DeliverCommit, Point::DeliverCommitted];
 
     fn place(&self) -> Place {
         self.place
@@ -211,17 +215,21 @@ impl Worker for DeliverWorker {
                 }
                 let commands = self.advance(batch, &id, Event::Due).await?;
                 if commands.contains(&Command::Send) {
+                    failpoint(Point::IntentCommit);
                     self.effects.push(Effect::Send(id, place));
                 }
             }
             Signal::Ended(id, ended) => {
                 self.under_way -= 1;
                 let _ = self.advance(batch, &id, Event::Ended(ended)).await?;
+                self.effects.push(Effect::Settled(id));
+                failpoint(Point::OutcomeCommit);
             }
             Signal::Asked(id, answer) => {
                 self.under_way -= 1;
                 let over = self.pending.get(&id).is_some_and(|pending| self.is_over(&pending.life));
                 let _ = self.advance(batch, &id, Event::Asked { answer, over }).await?;
+                failpoint(Point::AskedCommit);
             }
         }
         Ok(())

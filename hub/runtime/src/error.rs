@@ -21,3 +21,25 @@ pub enum Error {
     #[error("the hub is stopping")]
     Stopping,
 }
+
+impl Error {
+    /// The same, saying what could not be worked on: the partition, and the record if there is one.
+    pub(crate) fn met_by(self, what: &str) -> Self {
+        match self {
+            Self::Format(text) if !text.starts_with(what) => Self::Format(format!("{what}: {text}")),
+            Self::Backbone(hub_backbone::Error::Corrupt { file, place, offset, detail })
+                if place != what && !detail.contains("(needed by") =>
+            {
+                let detail = format!("{detail} (needed by {what})");
+                Self::Backbone(hub_backbone::Error::Corrupt { file, place, offset, detail })
+            }
+            other => other,
+        }
+    }
+}
+
+/// A blob that a record names is gone.
+pub(crate) fn missing_blob(sha256: &str) -> Error {
+    let folder = sha256.get(..2).unwrap_or_default();
+    Error::Format(format!("blob {sha256} is missing: bring blobs/{folder}/{sha256} back from a backup"))
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use hub_core::plugin::OpenCx;
 use hub_core::{Source, SourceError, Verdict};
+use hub_failpoint::{Point, at as failpoint};
 
 use crate::Error;
 use crate::admit::{admit, busy, cursor, is_full};
@@ -127,7 +128,10 @@ async fn round(shared: &Shared, route: &Arc<Route>, source: &mut dyn Source) -> 
     }
     metrics::counter!("raccordo_admitted_batches_total", "route" => route.plan.route.clone()).increment(1);
     match source.settle(verdicts).await {
-        Ok(()) => Round::Again,
+        Ok(()) => {
+            failpoint(Point::SourceSettled);
+            Round::Again
+        }
         Err(error) => Round::Over(failed(error)),
     }
 }

@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use hub_backbone::{Place, Stored};
 use hub_core::journal::{Parked, ParkedKind, What};
 use hub_core::{Problem, Value};
+use hub_failpoint::Point;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -213,6 +214,7 @@ pub(crate) fn may_touch(command: &ReleaseCommand, entity: Option<&str>) -> bool 
 #[async_trait]
 impl Worker for ProcessWorker {
     type Signal = ();
+    const FAILPOINTS: [Point; 2] = [Point::ProcessCommit, Point::ProcessCommitted];
 
     fn place(&self) -> Place {
         self.place

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hub_backbone::{Place, Stored, Topic};
+use hub_failpoint::Point;
 use hub_life::task;
 use hub_life::wait::State as WaitLife;
 
@@ -61,6 +62,7 @@ impl WaitWorker {
 #[async_trait]
 impl Worker for WaitWorker {
     type Signal = ();
+    const FAILPOINTS: [Point; 2] = [Point::WaitCommit, Point::WaitCommitted];
 
     fn place(&self) -> Place {
         self.place

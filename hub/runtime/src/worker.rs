@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use hub_backbone::{Offset, Place, Stored};
+use hub_failpoint::{Point, at as failpoint};
 use tokio::sync::mpsc;
 
 use crate::Error;
@@ -20,6 +21,9 @@ const EVENTS_MAX: usize = 128;
 pub(crate) trait Worker: Send {
     /// What tasks of this worker tell it (a send has ended).
     type Signal: Send;
+
+    /// Where a test lets the hub die: before and after its commits.
+    const FAILPOINTS: [Point; 2];
 
     /// The partition.
     fn place(&self) -> Place;
@@ -57,15 +61,20 @@ pub(crate) trait Worker: Send {
 
 /// Runs a worker until the hub stops and nothing is under way.
 pub(crate) async fn run<W: Worker>(
-    mut worker: W,
+    worker: W,
     shared: &Shared,
-    mut signals: mpsc::Receiver<W::Signal>,
+    signals: mpsc::Receiver<W::Signal>,
 ) -> Result<(), Error> {
+    let place = worker.place().to_string();
+    work(worker, shared, signals).await.map_err(|error| error.met_by(&place))
+}
+
+async fn work<W: Worker>(mut worker: W, shared: &Shared, mut signals: mpsc::Receiver<W::Signal>) -> Result<(), Error> {
     let place = worker.place();
     let mut position = shared.backbone.position(place).await?;
     let mut batch = Batch::new(shared.claims());
     worker.restore(&mut batch).await?;
-    settle(&mut worker, batch).await?;
+    settle(&mut worker, batch, [Point::RestoreCommit, Point::RestoreCommitted]).await?;
     loop {
         let stopping = shared.stopping();
         if stopping && worker.is_idle() {
@@ -77,17 +86,19 @@ pub(crate) async fn run<W: Worker>(
             worked |= take_records(&mut worker, shared, &mut batch, &mut position).await?;
         }
         if worked {
-            settle(&mut worker, batch).await?;
+            settle(&mut worker, batch, W::FAILPOINTS).await?;
         } else if let Some(signal) = rest(&mut worker, shared, &mut signals, place, position).await? {
             let mut batch = Batch::new(shared.claims());
             worker.signal(&mut batch, signal).await?;
-            settle(&mut worker, batch).await?;
+            settle(&mut worker, batch, W::FAILPOINTS).await?;
         }
     }
 }
 
-async fn settle<W: Worker>(worker: &mut W, batch: Batch<'_>) -> Result<(), Error> {
+async fn settle<W: Worker>(worker: &mut W, batch: Batch<'_>, [before, after]: [Point; 2]) -> Result<(), Error> {
+    failpoint(before);
     let written = batch.commit().await?;
+    failpoint(after);
     worker.committed(written).await
 }
 
@@ -121,13 +132,23 @@ async fn take_records<W: Worker>(
     let place = worker.place();
     let records = shared.backbone.read(place, *position, RECORDS_MAX, BYTES_MAX).await?;
     let Some(last) = records.last().map(|record| record.offset) else { return Ok(false) };
-    for mut record in records {
-        record.bytes = shared.claims().whole(record.bytes).await?;
-        worker.record(batch, record).await?;
+    for record in records {
+        let what = format!("{place} offset {}", record.offset);
+        take_record(worker, shared, batch, record).await.map_err(|error| error.met_by(&what))?;
     }
     *position = last + 1;
     batch.done(place, *position);
     Ok(true)
+}
+
+async fn take_record<W: Worker>(
+    worker: &mut W,
+    shared: &Shared,
+    batch: &mut Batch<'_>,
+    mut record: Stored,
+) -> Result<(), Error> {
+    record.bytes = shared.claims().whole(record.bytes).await?;
+    worker.record(batch, record).await
 }
 
 /// Sleeps until there is something to do; gives the signal that woke it, if one did.

@@ -1,4 +1,4 @@
-use rusqlite::{CachedStatement, Connection, ErrorCode, params};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, params};
 
 use super::alarm::AlarmKind;
 use super::places::{Head, Places, row_id};
@@ -79,6 +79,8 @@ pub(super) struct Group<'c> {
     insert: CachedStatement<'c>,
     put: CachedStatement<'c>,
     delete: CachedStatement<'c>,
+    /// The checksum of what a key had before.
+    before: CachedStatement<'c>,
 }
 
 impl<'c> Group<'c> {
@@ -93,6 +95,7 @@ impl<'c> Group<'c> {
             insert: conn.prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3, ?4)")?,
             put: conn.prepare_cached(put)?,
             delete: conn.prepare_cached("DELETE FROM state WHERE place = ?1 AND space = ?2 AND key = ?3")?,
+            before: conn.prepare_cached("SELECT sum FROM state WHERE place = ?1 AND space = ?2 AND key = ?3")?,
         })
     }
 
@@ -169,14 +172,17 @@ impl<'c> Group<'c> {
 
     fn change(&mut self, change: &Change) -> Result<(), Trouble> {
         let Change { place, space, key, value } = change;
-        let id = self.places.id(*place).map_err(Trouble::Own)?;
-        match value {
-            Some(value) => {
-                let sum = value_sum(*place, space, key, value);
-                self.put.execute(params![id, space, key, &value[..], sum])?
-            }
-            None => self.delete.execute(params![id, space, key])?,
+        let slot = self.places.slot(*place).map_err(Trouble::Own)?;
+        let id = self.places.id_at(slot);
+        let old = self.before.query_row(params![id, space, key], |row| row.get(0)).optional()?;
+        let new = value.as_ref().map(|value| value_sum(*place, space, key, value));
+        match (value, old) {
+            (Some(value), _) => self.put.execute(params![id, space, key, &value[..], new])?,
+            (None, Some(_)) => self.delete.execute(params![id, space, key])?,
+            (None, None) => return Ok(()),
         };
+        self.heads[slot].values.replace(old, new);
+        self.changed[slot] = true;
         Ok(())
     }
 

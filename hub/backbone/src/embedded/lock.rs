@@ -14,7 +14,12 @@ impl FileLock {
     /// Takes the lock of a database file, `<path>.lock`.
     pub(super) fn take(database: &Path) -> Result<Self, Error> {
         let path = lock_path(database);
-        let io = |e: std::io::Error| Error::Io(format!("the lock file {} cannot be used: {e}", path.display()));
+        let io = |e: std::io::Error| {
+            Error::Io(format!(
+                "the lock file {} cannot be used: {e}; its folder must be there, mounted and writable",
+                path.display()
+            ))
+        };
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
         match file.try_lock() {

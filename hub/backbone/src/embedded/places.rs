@@ -1,5 +1,6 @@
-use rusqlite::{Connection, ErrorCode, Row, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
+use super::records::check_values;
 use super::schema::{OFFSET_BITS, io};
 use crate::chain::{Chain, genesis, value_sum};
 use crate::{Error, Offset, Place, Topic};
@@ -21,20 +22,40 @@ pub(super) struct Head {
     /// The chain of the record before `first`.
     pub(super) first_chain: Chain,
     pub(super) position: Offset,
+    /// All keyed state of the partition.
+    pub(super) values: Values,
+}
+
+/// A sum over keyed state: a value that is missing, changed or not ours changes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Values {
+    pub(super) count: i64,
+    pub(super) sum: i64,
+}
+
+impl Values {
+    /// A key that had one value now has another; each is known by its checksum.
+    pub(super) fn replace(&mut self, old: Option<i64>, new: Option<i64>) {
+        self.count += i64::from(new.is_some()) - i64::from(old.is_some());
+        self.sum = self.sum.wrapping_sub(old.unwrap_or(0)).wrapping_add(new.unwrap_or(0));
+    }
 }
 
 impl Head {
     fn new(place: Place) -> Self {
         let start = genesis(place);
-        Self { next: 0, chain: start, first: 0, first_chain: start, position: 0 }
+        Self { next: 0, chain: start, first: 0, first_chain: start, position: 0, values: Values::default() }
     }
 
     /// Checksum: a position that was changed outside would lose or repeat messages.
     fn sum(&self, place: Place) -> i64 {
-        let mut bytes = Vec::with_capacity(88);
+        let mut bytes = Vec::with_capacity(104);
         bytes.extend_from_slice(&self.chain);
         bytes.extend_from_slice(&self.first_chain);
         for number in [self.next, self.first, self.position] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        for number in [self.values.count, self.values.sum] {
             bytes.extend_from_slice(&number.to_be_bytes());
         }
         value_sum(place, "head", "", &bytes)
@@ -42,13 +63,19 @@ impl Head {
 }
 
 impl Places {
-    /// Makes the heads that are not there yet, and learns the ids of all.
-    pub(super) fn load(conn: &mut Connection, partitions: u16) -> Result<Self, Error> {
-        let at = |e: rusqlite::Error| io("the heads of the log cannot be read", &e);
-        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(at)?;
-        let places = all(partitions);
-        let ids = places.map(|place| place_id(&tx, place)).collect::<rusqlite::Result<_>>().map_err(at)?;
-        tx.commit().map_err(at)?;
+    /// Makes the heads of a new file.
+    pub(super) fn make(conn: &Connection, partitions: u16) -> rusqlite::Result<()> {
+        let mut insert = conn.prepare("INSERT INTO heads VALUES (NULL, ?1, ?2, 0, ?3, 0, ?3, 0, 0, 0, ?4)")?;
+        for place in all(partitions) {
+            let start = Head::new(place);
+            let _row = insert.execute(params![place.topic.0, place.partition, start.chain, start.sum(place)])?;
+        }
+        Ok(())
+    }
+
+    /// Learns the ids of all heads. A head that is not found is damage, never a partition that nobody has used.
+    pub(super) fn load(conn: &Connection, partitions: u16) -> Result<Self, Error> {
+        let ids = all(partitions).map(|place| place_id(conn, place)).collect::<Result<_, _>>()?;
         Ok(Self { partitions, ids })
     }
 
@@ -89,7 +116,8 @@ impl Places {
 
     /// Writes the head of a slot.
     pub(super) fn write(&self, conn: &Connection, slot: usize, head: &Head) -> rusqlite::Result<()> {
-        let sql = "UPDATE heads SET next = ?2, chain = ?3, first = ?4, first_chain = ?5, position = ?6, sum = ?7 WHERE id = ?1";
+        let sql = "UPDATE heads SET next = ?2, chain = ?3, first = ?4, first_chain = ?5, position = ?6, \
+                   value_count = ?7, value_sum = ?8, sum = ?9 WHERE id = ?1";
         let changed = conn.prepare_cached(sql)?.execute(params![
             self.ids[slot],
             head.next.cast_signed(),
@@ -97,15 +125,26 @@ impl Places {
             head.first.cast_signed(),
             head.first_chain,
             head.position.cast_signed(),
+            head.values.count,
+            head.values.sum,
             head.sum(self.place_at(slot)),
         ])?;
         if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
     }
 
-    /// The heads in the order of slots, each compared with the last record of its partition.
+    /// The heads in the order of slots, each compared with the last record and with the keyed state of its partition.
     pub(super) fn load_heads(&self, conn: &Connection) -> Result<Vec<Head>, Error> {
-        let places = all(self.partitions).zip(&self.ids);
-        places.map(|(place, id)| head(conn, place, *id).and_then(|head| check_head(conn, place, *id, head))).collect()
+        let checked = |(place, id): (Place, &i64)| {
+            let head = check_head(conn, place, *id, head(conn, place, *id)?)?;
+            check_values(conn, place, *id, &head).map(|()| head)
+        };
+        all(self.partitions).zip(&self.ids).map(checked).collect()
+    }
+
+    /// The last record of a partition that has grown.
+    pub(super) fn grown(&self, before: &[Head], after: &[Head]) -> Option<(Place, Offset)> {
+        let grown = before.iter().zip(after).rposition(|(before, after)| before.next != after.next)?;
+        Some((self.place_at(grown), after[grown].next - 1))
     }
 }
 
@@ -113,21 +152,24 @@ fn all(partitions: u16) -> impl Iterator<Item = Place> {
     Topic::ALL.into_iter().flat_map(move |topic| (0..partitions).map(move |partition| Place::new(topic, partition)))
 }
 
-fn place_id(conn: &Connection, place: Place) -> rusqlite::Result<i64> {
-    let start = Head::new(place);
-    let insert = "INSERT OR IGNORE INTO heads VALUES (NULL, ?1, ?2, 0, ?3, 0, ?3, 0, ?4)";
-    let values = params![place.topic.0, place.partition, start.chain, start.sum(place)];
-    conn.prepare_cached(insert)?.execute(values)?;
-    conn.prepare_cached("SELECT id FROM heads WHERE topic = ?1 AND partition = ?2")?
-        .query_row(params![place.topic.0, place.partition], |row| row.get(0))
+/// Looks at the rows themselves: a damaged index would hide one.
+fn place_id(conn: &Connection, place: Place) -> Result<i64, Error> {
+    let sql = "SELECT id FROM heads NOT INDEXED WHERE topic = ?1 AND partition = ?2";
+    let found = conn
+        .prepare_cached(sql)
+        .and_then(|mut query| query.query_row(params![place.topic.0, place.partition], |row| row.get(0)).optional());
+    match found {
+        Ok(Some(id)) => Ok(id),
+        Ok(None) => Err(corrupt(place, 0, "the head of the partition is missing".to_owned())),
+        Err(e) => Err(io("the heads of the log cannot be read", &e)),
+    }
 }
 
 /// The head of one partition, as this connection sees it.
 pub(super) fn head(conn: &Connection, place: Place, id: i64) -> Result<Head, Error> {
-    let sql = "SELECT next, chain, first, first_chain, position, sum FROM heads WHERE id = ?1";
-    let found = conn
-        .prepare_cached(sql)
-        .and_then(|mut query| query.query_row([id], |row| Ok((head_of(row)?, row.get::<_, i64>(5)?))));
+    let sql = "SELECT next, chain, first, first_chain, position, value_count, value_sum, sum FROM heads WHERE id = ?1";
+    let found =
+        conn.prepare_cached(sql).and_then(|mut query| query.query_row([id], |row| Ok((head_of(row)?, row.get::<_, i64>(7)?))));
     match found {
         Ok((head, sum)) if head.sum(place) == sum => Ok(head),
         Ok((head, _)) => Err(corrupt(place, head.next, "the head of the partition is not what was written".to_owned())),
@@ -143,6 +185,7 @@ fn head_of(row: &Row<'_>) -> rusqlite::Result<Head> {
         first: row.get::<_, i64>(2)?.cast_unsigned(),
         first_chain: row.get(3)?,
         position: row.get::<_, i64>(4)?.cast_unsigned(),
+        values: Values { count: row.get(5)?, sum: row.get(6)? },
     })
 }
 
@@ -177,7 +220,7 @@ pub(super) fn offset_of(row_id: i64) -> Offset {
 }
 
 pub(super) fn corrupt(place: Place, offset: Offset, detail: String) -> Error {
-    Error::Corrupt { place: place.to_string(), offset, detail }
+    Error::Corrupt { file: String::new(), place: place.to_string(), offset, detail }
 }
 
 /// Whether the file's content is at fault, and not the reading of it.

@@ -44,7 +44,7 @@ impl Readers {
 
     fn run_here<T>(&self, f: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
         let conn = self.take()?;
-        let result = snapshot(&conn, f);
+        let result = snapshot(&conn, f).map_err(|error| error.in_file(&self.path));
         // a connection that is in an unknown state is not used again
         if conn.is_autocommit() && self.shared.check().is_ok() {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
@@ -68,6 +68,9 @@ fn snapshot<T>(conn: &Connection, f: impl FnOnce(&Connection) -> Result<T, Error
     let at = |e: rusqlite::Error| io("the store cannot be read", &e);
     conn.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(at)?;
     let result = f(conn);
-    conn.prepare_cached("ROLLBACK").and_then(|mut end| end.execute([])).map_err(at)?;
+    // A damaged page has ended the transaction already; what `f` says about it counts.
+    if !conn.is_autocommit() {
+        conn.prepare_cached("ROLLBACK").and_then(|mut end| end.execute([])).map_err(at)?;
+    }
     result
 }

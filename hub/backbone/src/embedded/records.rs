@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::places::{Head, corrupt, head, is_damage, offset_of, row_id};
+use super::places::{Head, Values, corrupt, head, is_damage, offset_of, row_id};
 use super::schema::io;
 use crate::chain::{Chain, link, value_sum};
 use crate::{Error, Offset, Place, Stored};
@@ -95,7 +95,9 @@ pub(super) fn read(conn: &Connection, place: Place, id: i64, page: Page) -> Resu
 
 /// Reads all of a partition.
 pub(super) fn verify(conn: &Connection, place: Place, id: i64) -> Result<Verified, Error> {
-    let Head { first, next: end, chain, .. } = head(conn, place, id)?;
+    let head = head(conn, place, id)?;
+    check_values(conn, place, id, &head)?;
+    let Head { first, next: end, chain, .. } = head;
     let mut from = first;
     while from < end {
         let page = read(conn, place, id, Page { from, records_max: 1_000, bytes_max: 4 << 20 })?;
@@ -185,10 +187,44 @@ pub(super) fn scan(
     Ok(found)
 }
 
+/// All keyed state of a partition must be what its head knows: a value whose row was lost would read as "not there".
+pub(super) fn check_values(conn: &Connection, place: Place, id: i64, head: &Head) -> Result<(), Error> {
+    let query = "SELECT space, key, value, sum FROM state WHERE place = ?1";
+    let at = |e: rusqlite::Error| unreadable_value(place, "any space", "(the first)", &e);
+    let mut query = conn.prepare_cached(query).map_err(at)?;
+    let mut rows = query.query([id]).map_err(at)?;
+    let mut found = Values::default();
+    while let Some(row) = rows.next().map_err(at)? {
+        let text = |index| row.get_ref(index).and_then(|value| Ok(value.as_str()?));
+        let (space, key) = (text(0).map_err(at)?, text(1).map_err(at)?);
+        let value = row.get_ref(2).and_then(|value| Ok(value.as_blob()?)).map_err(at)?;
+        let sum = row.get(3).map_err(at)?;
+        if value_sum(place, space, key, value) != sum {
+            return Err(changed_value(place, space, key));
+        }
+        found.replace(None, Some(sum));
+    }
+    match found == head.values {
+        true => Ok(()),
+        false => Err(corrupt(place, head.position, lost_value(found, head.values))),
+    }
+}
+
+fn lost_value(found: Values, written: Values) -> String {
+    format!(
+        "keyed state has {} values, {} were written: some are lost or not what was written",
+        found.count, written.count
+    )
+}
+
+fn changed_value(place: Place, space: &str, key: &str) -> Error {
+    corrupt(place, 0, format!("the value of {space} {key} is not what was written"))
+}
+
 fn checked(place: Place, space: &str, key: &str, value: Vec<u8>, sum: i64) -> Result<Bytes, Error> {
     match value_sum(place, space, key, &value) == sum {
         true => Ok(value.into()),
-        false => Err(corrupt(place, 0, format!("the value of {space} {key} is not what was written"))),
+        false => Err(changed_value(place, space, key)),
     }
 }
 

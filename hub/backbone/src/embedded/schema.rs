@@ -1,13 +1,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 
-use super::places::Places;
+use super::places::{Places, is_damage};
 use crate::Error;
 
 /// Version of the tables below. A file with a higher one is refused.
-pub(super) const SCHEMA_VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 2;
 /// Marks a file as ours ("RACC").
 const APPLICATION_ID: i64 = 0x5241_4343;
 /// Size of a database page, in bytes.
@@ -30,7 +30,8 @@ const TABLES: &str = "
     CREATE TABLE heads(
         id INTEGER PRIMARY KEY, topic TEXT NOT NULL, partition INTEGER NOT NULL,
         next INTEGER NOT NULL, chain BLOB NOT NULL, first INTEGER NOT NULL, first_chain BLOB NOT NULL,
-        position INTEGER NOT NULL, sum INTEGER NOT NULL, UNIQUE(topic, partition)) STRICT;
+        position INTEGER NOT NULL, value_count INTEGER NOT NULL, value_sum INTEGER NOT NULL,
+        sum INTEGER NOT NULL, UNIQUE(topic, partition)) STRICT;
     CREATE TABLE records(id INTEGER PRIMARY KEY, key TEXT NOT NULL, bytes BLOB NOT NULL, chain BLOB NOT NULL) STRICT;
     CREATE TABLE state(
         place INTEGER NOT NULL, space TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, sum INTEGER NOT NULL,
@@ -52,7 +53,7 @@ pub(super) fn open(path: &Path, partitions: u16) -> Result<(Connection, Places),
     make_tables(&mut conn, partitions).map_err(|e| at(&e))?;
     sync_folder(path)?;
     check_partitions(&conn, path, partitions)?;
-    let places = Places::load(&mut conn, partitions)?;
+    let places = Places::load(&conn, partitions)?;
     Ok((conn, places))
 }
 
@@ -91,7 +92,34 @@ pub(super) fn check_version(conn: &Connection, path: &Path) -> Result<(), Error>
             "the store {name} has version {version}, this program knows up to {SCHEMA_VERSION}: {advice}"
         )));
     }
+    if objects > 0 && version < SCHEMA_VERSION {
+        return Err(Error::Io(format!(
+            "the store {name} has version {version}, from before the first release; this program begins with \
+             {SCHEMA_VERSION}: finish its messages with the older program, then name a new file"
+        )));
+    }
     Ok(())
+}
+
+/// How many transactions the writer has made since the file was made. See [`super::mark`].
+pub(super) fn transactions(conn: &Connection) -> Result<u64, Error> {
+    let query = "SELECT value FROM meta WHERE name = 'transactions'";
+    let found = conn.query_row(query, [], |row| row.get::<_, i64>(0));
+    let what = "the store's count of transactions cannot be read";
+    match found {
+        Ok(transactions) => Ok(transactions.cast_unsigned()),
+        Err(e) if is_damage(&e) => Err(damaged(format!("{what}: {e}"))),
+        Err(e) => Err(io(what, &e)),
+    }
+}
+
+/// Writes the count of transactions, as part of one.
+pub(super) fn count_transactions(conn: &Connection, transactions: u64) -> rusqlite::Result<()> {
+    let sql = "UPDATE meta SET value = ?1 WHERE name = 'transactions'";
+    match conn.prepare_cached(sql)?.execute([transactions.cast_signed()])? {
+        1 => Ok(()),
+        changed => Err(rusqlite::Error::StatementChangedRows(changed)),
+    }
 }
 
 /// All tables appear in one transaction, with the version: a file that was cut off while it was made is still a new one.
@@ -100,7 +128,8 @@ fn make_tables(conn: &mut Connection, partitions: u16) -> rusqlite::Result<()> {
     let version: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version == 0 {
         tx.execute_batch(TABLES)?;
-        tx.execute("INSERT INTO meta VALUES ('partitions', ?1)", [partitions])?;
+        tx.execute("INSERT INTO meta VALUES ('partitions', ?1), ('transactions', 0)", [partitions])?;
+        Places::make(&tx, partitions)?;
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     }
@@ -130,7 +159,22 @@ fn sync_folder(path: &Path) -> Result<(), Error> {
     synced.map_err(|e| Error::Io(format!("the folder {} cannot be made durable: {e}", folder.display())))
 }
 
-/// An error of SQLite, in words.
+/// An error of SQLite, in words; damage that no record or value can be named for is the file's.
 pub(super) fn io(what: &str, error: &rusqlite::Error) -> Error {
-    Error::Io(format!("{what}: {error}"))
+    use ErrorCode::{CannotOpen, DatabaseCorrupt, NotADatabase, ReadOnly, SystemIoFailure};
+    let advice = match error.sqlite_error_code() {
+        Some(DatabaseCorrupt | NotADatabase) => {
+            return damaged(format!("{what}: {error}"));
+        }
+        Some(ReadOnly) => "; the disk or the file is read-only: make it writable and start the hub again",
+        Some(CannotOpen) => "; look whether its folder is there, is mounted, and belongs to the hub's user",
+        Some(SystemIoFailure) => "; the disk fails: look into the system's log before you start the hub again",
+        _ => "",
+    };
+    Error::Io(format!("{what}: {error}{advice}"))
+}
+
+/// Damage outside of the partitions.
+fn damaged(detail: String) -> Error {
+    Error::Corrupt { file: String::new(), place: "store".to_owned(), offset: 0, detail }
 }

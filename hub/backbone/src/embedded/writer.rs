@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
+use hub_failpoint::{Point, at as failpoint};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
@@ -11,9 +12,10 @@ use tracing::{debug, warn};
 use super::alarm::AlarmKind;
 use super::epochs;
 use super::group::{Group, Trouble};
+use super::mark::Mark;
 use super::places::{Head, row_id};
 use super::records::chain_at;
-use super::schema::PAGE_BYTES;
+use super::schema::{PAGE_BYTES, count_transactions};
 use super::shared::{Room, Shared, closed};
 use super::view::{View, ViewError};
 use crate::{Commit, Error, Offset, Place};
@@ -80,6 +82,9 @@ pub(super) struct Writer {
     /// What is durable, by slot.
     heads: Vec<Head>,
     epoch_id: i64,
+    /// Transactions since the file was made.
+    transactions: u64,
+    mark: Mark,
     waiting: VecDeque<Job>,
     retry: Retry,
     /// The limit of size that SQLite has, in bytes.
@@ -117,10 +122,12 @@ impl Writer {
         shared: Arc<Shared>,
         heads: Vec<Head>,
         epoch_id: i64,
+        (transactions, mark): (u64, Mark),
         (first, max): (Duration, Duration),
     ) -> Self {
         let retry = Retry { first, max: max.max(first), next: first, at: None };
-        Self { conn, shared, view: None, heads, epoch_id, waiting: VecDeque::new(), retry, bytes_max: None }
+        let waiting = VecDeque::new();
+        Self { conn, shared, view: None, heads, epoch_id, transactions, mark, waiting, retry, bytes_max: None }
     }
 
     /// Lets a view make its tables.
@@ -148,10 +155,12 @@ impl Writer {
 
     fn end(&mut self) {
         if self.shared.check().is_ok() {
+            failpoint(Point::StoreEnd);
             let ended = epochs::end(&self.conn, self.epoch_id);
             let shrunk = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
             // nothing is lost: the next opening does the same work
             debug!(?ended, ?shrunk, "the store is closed");
+            failpoint(Point::StoreEnded);
         }
         self.shared.end_with(closed());
     }
@@ -199,7 +208,7 @@ impl Writer {
             Ok(()) => {}
             Err(Trouble::Wait(kind, text)) => self.wait(kind, text),
             Err(Trouble::Own(error)) => self.refuse_first(error),
-            Err(Trouble::Fatal(error)) => self.give_up(&error),
+            Err(Trouble::Fatal(error)) => self.give_up(error),
         }
     }
 
@@ -211,13 +220,15 @@ impl Writer {
 
     fn refuse_first(&mut self, error: Error) {
         self.roll_back();
+        let error = error.in_file(&self.shared.path);
         if let Some(job) = self.waiting.pop_front() {
             job.refuse(error);
         }
     }
 
-    fn give_up(&mut self, error: &Error) {
+    fn give_up(&mut self, error: Error) {
         self.roll_back();
+        let error = error.in_file(&self.shared.path);
         self.shared.fail(error.clone());
         self.retry.over();
         self.waiting.drain(..).for_each(|job| job.refuse(error.clone()));
@@ -291,7 +302,8 @@ impl Writer {
             });
         }
         let heads = group.finish()?;
-        self.end_transaction()?;
+        let last = self.shared.places.grown(&self.heads, &heads);
+        self.end_transaction(last)?;
         Ok((results, heads))
     }
 
@@ -300,7 +312,7 @@ impl Writer {
         if let Some(Job::Task(job)) = self.waiting.front_mut() {
             (job.run)(&self.conn)?;
         }
-        self.end_transaction()?;
+        self.end_transaction(None)?;
         if let Some(Job::Task(job)) = self.waiting.pop_front() {
             let _gone = job.ack.send(Ok(())).is_err();
         }
@@ -330,13 +342,15 @@ impl Writer {
         self.conn.execute("DELETE FROM records WHERE id >= ?1 AND id < ?2", [from, to])?;
         let head = Head { first, first_chain, ..self.heads[slot].clone() };
         self.shared.places.write(&self.conn, slot, &head)?;
-        self.end_transaction()?;
+        self.end_transaction(None)?;
         self.heads[slot] = head;
         Ok(())
     }
 
     /// Begins a transaction, and finds out whether the store is still ours.
     fn begin(&self) -> Result<(), Trouble> {
+        self.mark.check_place().map_err(Trouble::Fatal)?;
+        failpoint(Point::StoreBegin);
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         match epochs::newest(&self.conn)? {
             id if id == self.epoch_id => Ok(()),
@@ -348,8 +362,16 @@ impl Writer {
     }
 
     /// Makes the transaction durable. If the disk was full before, it is not any more: said before callers are answered.
-    fn end_transaction(&mut self) -> Result<(), Trouble> {
+    /// Whoever is answered after it finds it again: the mark says how far the store had come.
+    fn end_transaction(&mut self, last: Option<(Place, Offset)>) -> Result<(), Trouble> {
+        let transactions = self.transactions + 1;
+        count_transactions(&self.conn, transactions)?;
+        failpoint(Point::StoreCommit);
         self.conn.prepare_cached("COMMIT")?.execute([])?;
+        failpoint(Point::StoreCommitted);
+        self.transactions = transactions;
+        self.mark.advance(transactions, last);
+        failpoint(Point::StoreMarked);
         if self.retry.at.is_some() {
             self.shared.alarms.writes_again();
             self.retry.over();

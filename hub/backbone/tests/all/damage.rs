@@ -1,10 +1,9 @@
 //! A flipped bit is found: on opening or on reading, never by giving other content than was written.
 
 use std::fs;
-use std::path::Path;
 
 use hub_backbone::rusqlite::Connection;
-use hub_backbone::{Backbone, Commit, Embedded, EmbeddedSettings, Error, Place, Topic};
+use hub_backbone::{Backbone, Commit, Embedded, EmbeddedSettings, Error};
 use tempfile::TempDir;
 
 use crate::{append, file, folder, inbox, open, read_all};
@@ -38,7 +37,7 @@ async fn a_flipped_byte_in_a_record_is_named() {
     assert_eq!(read_all(&store, inbox(0)).await.expect("another partition").len(), 15);
     for result in [read_all(&store, inbox(1)).await.map(|_| ()), store.verify(inbox(1)).await.map(|_| ())] {
         match result {
-            Err(Error::Corrupt { place, offset: 6, detail }) => {
+            Err(Error::Corrupt { place, offset: 6, detail, .. }) => {
                 assert_eq!((place.as_str(), detail.as_str()), ("inbox/1", "the content does not fit the chain"));
             }
             other => panic!("it must name the record, not {other:?}"),
@@ -63,11 +62,19 @@ fn is_corrupt<T: std::fmt::Debug>(result: &Result<T, Error>, expected: &str) {
 #[tokio::test]
 async fn values_positions_and_missing_records_are_found() {
     let folder = filled().await;
-    let store = after(&folder, "UPDATE state SET value = x'00' WHERE key = 'k05'").await.expect("open");
+    is_corrupt(&after(&folder, "UPDATE state SET value = x'00' WHERE key = 'k05'").await, "k05");
+    let folder = filled().await;
+    is_corrupt(&after(&folder, "DELETE FROM state WHERE key = 'k05'").await, "39 values, 40 were written");
+    let folder = filled().await;
+    let store = Embedded::open(EmbeddedSettings::new(file(&folder), 4)).expect("a good file");
+    let conn = Connection::open(file(&folder)).expect("the file opens");
+    conn.execute("UPDATE state SET value = x'00' WHERE key = 'k05'", []).expect("planted under the open store");
+    drop(conn);
     is_corrupt(&store.get(inbox(0), "s", "k05").await, "k05");
     is_corrupt(&store.scan(inbox(0), "s", Some("k03"), 9).await, "k05");
     assert_eq!(store.get(inbox(0), "s", "k06").await.expect("get").as_deref(), Some(&b"value-6"[..]));
     drop(store);
+    let folder = filled().await;
     let store = after(&folder, "DELETE FROM records WHERE key = 'key-10'").await.expect("open");
     is_corrupt(&read_all(&store, inbox(0)).await, "missing");
     is_corrupt(&store.read(inbox(0), 6, 9, 9_000).await, "missing");
@@ -81,44 +88,4 @@ async fn values_positions_and_missing_records_are_found() {
 async fn a_log_that_lost_its_tail_is_not_opened() {
     let folder = filled().await;
     is_corrupt(&after(&folder, "DELETE FROM records WHERE key = 'key-28'").await, "last record");
-}
-
-/// Flips single bits all over the file. Whatever happens, nobody reads what was not written.
-#[tokio::test]
-async fn no_flipped_bit_gives_other_content() {
-    let folder = filled().await;
-    let good = fs::read(file(&folder)).expect("read");
-    let truth = content(&file(&folder)).await.expect("a good file");
-    let mut found = 0;
-    for n in 0..120usize {
-        // spread over the file, and over the bits
-        let at = (n * 7_919 + n * n * 31) % good.len();
-        let mut bad = good.clone();
-        bad[at] ^= 1 << (n % 8);
-        let other = tempfile::tempdir().expect("folder");
-        fs::write(file(&other), bad).expect("write");
-        match content(&file(&other)).await {
-            Err(_) => found += 1,
-            Ok(content) => {
-                assert!(content.0 == truth.0, "bit {n} at byte {at}: records or positions changed unnoticed");
-                assert!(content.1.iter().all(|pair| truth.1.contains(pair)), "bit {n} at byte {at}: a value changed");
-            }
-        }
-    }
-    println!("{found} of 120 flipped bits mattered and were found, in {} bytes", good.len());
-    assert!(found > 0);
-}
-
-type Content = (Vec<(u64, Vec<hub_backbone::Stored>)>, Vec<(String, bytes::Bytes)>);
-
-async fn content(path: &Path) -> Result<Content, Error> {
-    let store = Embedded::open(EmbeddedSettings::new(path, 4))?;
-    let mut records = Vec::new();
-    for topic in Topic::ALL {
-        for partition in 0..4 {
-            let place = Place::new(topic, partition);
-            records.push((store.position(place).await?, read_all(&store, place).await?));
-        }
-    }
-    Ok((records, store.scan(inbox(0), "s", None, 1_000).await?))
 }

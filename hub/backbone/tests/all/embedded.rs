@@ -82,7 +82,7 @@ async fn files_that_are_not_for_this_program_are_refused() {
         file(folder),
         partitions,
     )) {
-        Err(Error::Io(text)) => assert!(text.contains(expected), "{text}"),
+        Err(error) => assert!(error.to_string().contains(expected), "{error}"),
         other => panic!("it must be refused, not {other:?}"),
     };
     let ours = folder();

@@ -9,7 +9,11 @@ mod crash;
 mod damage;
 mod disk;
 mod embedded;
+mod flips;
+mod known;
 mod memory;
+mod mounts;
+mod torn;
 mod views;
 
 use std::future::Future;

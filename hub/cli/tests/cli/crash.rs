@@ -1,61 +1,22 @@
 //! The hub under SIGKILL: killed at random moments while orders flow and SIOPE+ makes trouble.
 //!
-//! What is judged is what the simulator saw, compared with what was offered: no order in two flows, none lost; a flow that
-//! the simulator took ends delivered without a person; a parked one names the kill or the fault behind it.
+//! What the simulator saw is judged in `verdict.rs`.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use raccordo::demo::{Answer, Offer, Order, People, Sender, World, WorldSettings, load_orders, repository};
+use raccordo::demo::{Answer, Offer, People, Sender, World, WorldSettings, repository};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::life::Life;
+use crate::verdict::{Operator, every_taken_order_ends_paid, judge, many_orders, the_ledger_is_what_the_journal_says};
 
 const ORDERS: usize = 500;
 const KILLS: usize = 30;
 const SENDERS: usize = 8;
-/// After the last kill, everything has to come to an end within this time.
-const END_WITHIN: Duration = Duration::from_secs(240);
-
-/// Many orders made from the good samples: other numbers, each its own.
-fn many_orders(root: &Path) -> Vec<Offer> {
-    let samples: Vec<Offer> = load_orders(&root.join("examples/mandati")).expect("samples").into_iter().collect();
-    let usable =
-        |offer: &&Offer| offer.order.as_ref().is_some_and(|o| o.operazione == "INSERIMENTO" && o.tipo == "mandato");
-    let samples: Vec<&Offer> = samples.iter().filter(usable).collect();
-    (0..ORDERS)
-        .map(|index| {
-            let sample = samples[index % samples.len()];
-            let mut value: Value = serde_json::from_slice(&sample.bytes).expect("JSON");
-            value["numero"] = json!(100_000 + index);
-            Offer {
-                name: format!("crash-{index:04}"),
-                bytes: value.to_string().into_bytes(),
-                order: Order::of(&value),
-                path: "/ingest/mandati",
-            }
-        })
-        .collect()
-}
-
-async fn api(admin: &str, token: &str, path: &str) -> Option<Value> {
-    let response = reqwest::Client::new().get(format!("{admin}/api/v1/{path}")).bearer_auth(token).send().await.ok()?;
-    serde_json::from_str(&response.error_for_status().ok()?.text().await.ok()?).ok()
-}
-
-async fn release(admin: &str, token: &str, id: &str, action: &str, note: &str) -> bool {
-    let body = json!({ "action": action, "note": note }).to_string();
-    let request = reqwest::Client::new().post(format!("{admin}/api/v1/parked/{id}/release")).bearer_auth(token);
-    let sent = request.header("content-type", "application/json").body(body).send().await;
-    sent.is_ok_and(|response| response.status().is_success())
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thirty_kills_lose_nothing_and_send_nothing_twice() {
     let seed: u64 = std::env::var("RACCORDO_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_261_124);
@@ -80,7 +41,7 @@ async fn thirty_kills_lose_nothing_and_send_nothing_twice() {
         .await
         .expect("faults");
 
-    let offers = many_orders(&root);
+    let offers = many_orders(&root, "crash", ORDERS);
     let offered = Arc::new(AtomicUsize::new(0));
     let mut life = Life::begin(&world.config);
     let senders = send_all(&world, &offers, &offered).await;
@@ -106,51 +67,13 @@ async fn thirty_kills_lose_nothing_and_send_nothing_twice() {
     drop(reqwest::Client::new().delete(format!("{}/faults", world.control())).send().await.expect("faults cleared"));
 
     let people = People::start(&life.admin, world.team.clone()).expect("people");
-    let operator = Operator { world: &world, admin: &life.admin, released: HashMap::new() };
+    let operator = Operator::new(&world, &life.admin);
     let released = operator.until_the_end(&offers).await;
     people.stop().await;
     judge(&world, &offers, &released).await;
     every_taken_order_ends_paid(&world, &life.admin, &offers, &released).await;
     life.end();
     the_ledger_is_what_the_journal_says(&world.config);
-}
-
-/// Deliveries that only the answers proved carry their orders on like all others: to the bank's last word, without a person.
-async fn every_taken_order_ends_paid(
-    world: &World,
-    admin: &str,
-    offers: &[Offer],
-    released: &HashMap<String, (&'static str, String)>,
-) {
-    let token = world.team.token("controllore");
-    let given_up = |order: &&Order| released.get(&order.case).is_some_and(|(action, _)| *action == "give_up");
-    let (begun, orders) = (Instant::now(), offers.iter().filter_map(|offer| offer.order.as_ref()));
-    let mut open: Vec<&Order> = orders.filter(|order| !given_up(order)).collect();
-    while !open.is_empty() {
-        let mut still = Vec::new();
-        for order in open {
-            let case = api(admin, token, &format!("cases/{}", order.case.replace('/', "%2F"))).await;
-            let paid = case.as_ref().is_some_and(|case| case.to_string().contains("\"state\":\"pagato\""));
-            if !paid {
-                assert!(begun.elapsed() < Duration::from_secs(60), "{} is not paid: {case:?}", order.case);
-                still.push(order);
-            }
-        }
-        open = still;
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
-
-fn the_ledger_is_what_the_journal_says(config: &Path) {
-    let ledger = |what: &str| {
-        let run = Command::new(env!("CARGO_BIN_EXE_raccordo")).args(["ledger", what, "--config"]).arg(config).output();
-        let run = run.expect("the command runs");
-        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-        String::from_utf8_lossy(&run.stdout).trim().rsplit(' ').next().unwrap_or_default().to_string()
-    };
-    let (live, rebuilt) = (ledger("digest"), ledger("rebuild"));
-    assert_eq!(live, rebuilt, "a rebuild gives the same ledger");
-    println!("ledger digest {live}, the same after a rebuild");
 }
 
 /// Offers everything, some at a time; each sender repeats with the same key until it hears yes.
@@ -181,113 +104,4 @@ async fn send_all(
         }));
     }
     senders
-}
-
-/// What the bank's clerk on the telephone would say about a parked flow, and what an operator then does.
-struct Operator<'a> {
-    world: &'a World,
-    admin: &'a str,
-    /// Parked in-doubt messages: case -> (action, reason).
-    released: HashMap<String, (&'static str, String)>,
-}
-
-impl Operator<'_> {
-    /// Decides about flows in doubt that SIOPE+ never took, until every order is at SIOPE+ or given up.
-    async fn until_the_end(mut self, offers: &[Offer]) -> HashMap<String, (&'static str, String)> {
-        let begun = Instant::now();
-        loop {
-            self.decide().await;
-            let open = self.open(offers).await;
-            if open.is_empty() {
-                return self.released;
-            }
-            assert!(
-                begun.elapsed() < END_WITHIN,
-                "{} orders have not come to an end, for example {:?}; parked: {:?}",
-                open.len(),
-                &open[..open.len().min(5)],
-                api(self.admin, self.world.team.token("controllore"), "parked?limit=5").await
-            );
-            tokio::time::sleep(Duration::from_millis(300)).await;
-        }
-    }
-
-    async fn decide(&mut self) {
-        let token = self.world.team.token("controllore");
-        let Some(parked) = api(self.admin, token, "parked?limit=200").await else { return };
-        let taken = taken_by_case(&self.world.ask("flows").await.expect("flows"));
-        for parked in parked["items"].as_array().into_iter().flatten() {
-            let (case, id) = (parked["case"].as_str().unwrap_or_default(), parked["id"].as_str().unwrap_or_default());
-            assert_eq!(parked["kind"], "in_doubt", "only doubt may stop an order here: {parked}");
-            let reason = parked["reason"].as_str().unwrap_or_default().to_string();
-            assert!(names_a_cause(&reason), "the evidence names no kill and no fault: {parked}");
-            if taken.contains_key(case) {
-                // SIOPE+ has it: the late ACK must settle it without a person.
-                continue;
-            }
-            let action = if self.released.len().is_multiple_of(2) { "not_delivered" } else { "give_up" };
-            if release(self.admin, token, id, action, "asked SIOPE+ by telephone").await {
-                drop(self.released.insert(case.to_string(), (action, reason)));
-            }
-        }
-    }
-
-    /// Orders that are neither in an accepted flow nor given up.
-    async fn open(&self, offers: &[Offer]) -> Vec<String> {
-        let taken = taken_by_case(&self.world.ask("flows").await.expect("flows"));
-        let token = self.world.team.token("controllore");
-        let parked = api(self.admin, token, "parked?limit=200").await;
-        let still_parked = parked.as_ref().and_then(|p| p["items"].as_array()).map_or(1, Vec::len);
-        let cases = offers.iter().filter_map(|offer| offer.order.as_ref()).map(|order| order.case.clone());
-        let given_up = |case: &String| self.released.get(case).is_some_and(|(action, _)| *action == "give_up");
-        let mut open: Vec<String> = cases.filter(|case| !taken.contains_key(case) && !given_up(case)).collect();
-        if open.is_empty() && still_parked > 0 {
-            open.push(format!("{still_parked} still parked"));
-        }
-        open
-    }
-}
-
-fn names_a_cause(reason: &str) -> bool {
-    ["life", "ended", "reset", "connection", "closed", "timed out", "no answer", "error sending"]
-        .iter()
-        .any(|word| reason.contains(word))
-}
-
-/// Case -> flows that SIOPE+ took and did not refuse.
-fn taken_by_case(flows: &Value) -> BTreeMap<String, Vec<String>> {
-    let mut taken: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for flow in flows.as_array().into_iter().flatten().filter(|flow| flow["result"] == "taken") {
-        for line in flow["orders"].as_array().into_iter().flatten() {
-            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
-            let case = format!("{}/{}/{}", text(&flow["ente"]), text(&flow["esercizio"]), text(&line["numero"]));
-            taken.entry(case).or_default().push(text(&flow["identificativo_flusso"]));
-        }
-    }
-    taken
-}
-
-async fn judge(world: &World, offers: &[Offer], released: &HashMap<String, (&'static str, String)>) {
-    let taken = taken_by_case(&world.ask("flows").await.expect("flows"));
-    let (mut once, mut given_up) = (0, 0);
-    for order in offers.iter().filter_map(|offer| offer.order.as_ref()) {
-        match taken.get(&order.case).map_or(0, Vec::len) {
-            1 => once += 1,
-            0 => {
-                assert_eq!(
-                    released.get(&order.case).map(|(action, _)| *action),
-                    Some("give_up"),
-                    "lost: {}",
-                    order.case
-                );
-                given_up += 1;
-            }
-            more => panic!("{} was sent {more} times: {:?}", order.case, taken[&order.case]),
-        }
-    }
-    for (case, (action, reason)) in released {
-        println!("parked {case}, then {action}: {reason}");
-    }
-    println!("{once} orders in exactly one flow, {given_up} given up by a person with evidence, 0 lost, 0 twice");
-    assert_eq!(once + given_up, offers.len());
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hub_core::{Attempt, Crossing, Outgoing, Resolution, SendError};
+use hub_failpoint::{Point, at as failpoint};
 use hub_life::outbound::{Answer, Ended, State};
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
@@ -62,7 +63,14 @@ impl DeliverWorker {
                     }
                 }));
             }
-            Effect::Send(id, place) => self.send(id, place).await?,
+            Effect::Send(id, place) => {
+                failpoint(Point::IntentCommitted);
+                self.send(id, place).await?;
+            }
+            Effect::Settled(id) => {
+                failpoint(Point::OutcomeCommitted);
+                tracing::debug!(id, "the outcome of the attempt is durable");
+            }
             Effect::Ask(id) => self.ask(id).await?,
         }
         Ok(())

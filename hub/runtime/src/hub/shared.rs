@@ -14,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 use crate::admit::Admission;
 use crate::claim::Claims;
 use crate::clock::ClockGuard;
+use crate::error::missing_blob;
 use crate::figures::Gauges;
 use crate::operate::Alarm;
 use crate::record::{StoredBody, Work};
@@ -132,7 +133,7 @@ impl Shared {
             }
             StoredBody::Blob(media, sha256) => match self.blobs.get(sha256).await? {
                 Some(bytes) => Ok(Body::new(*media, bytes)),
-                None => Err(Error::Format(format!("blob {sha256} is missing: restore it from a backup"))),
+                None => Err(missing_blob(sha256)),
             },
         }
     }
