@@ -196,5 +196,6 @@ fn io(what: &str, path: &Path, error: &std::io::Error) -> Error {
 }
 
 fn damaged(segment: &Segment, offset: Offset, detail: String) -> Error {
-    Error::Corrupt { place: format!("{} in archive file {}", segment.place, segment.file), offset, detail }
+    let place = format!("{} in archive file {}", segment.place, segment.file);
+    Error::Corrupt { file: segment.file.clone(), place, offset, detail }
 }

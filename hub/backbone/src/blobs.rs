@@ -95,8 +95,9 @@ impl FileBlobs {
     }
 
     fn of(folder: PathBuf, clock: Option<BlobClock>) -> Self {
-        let (moves, count, waiting) = (Mutex::default(), AtomicU64::new(0), Mutex::default());
-        Self { shared: Arc::new(FileShared { folder, clock, moves, count, waiting }) }
+        let (moves, waiting, count) = (Mutex::default(), Mutex::default(), AtomicU64::new(0));
+        let shared = FileShared { folder, clock, moves, count, waiting };
+        Self { shared: Arc::new(shared) }
     }
 
     /// What people must know about now: a full disk on which blobs wait. Empty when all is well.

@@ -60,7 +60,8 @@ impl App {
             },
         })
         .await?;
-        let operate: Arc<dyn Operate> = Arc::new(Watched { hub: hub.operate(), store: store.clone(), files: (*blobs).clone() });
+        let operate: Arc<dyn Operate> =
+            Arc::new(Watched { hub: hub.operate(), store: store.clone(), files: blobs.clone() });
         let ledger = Ledger::new(store.clone());
         let watch = AlarmWatch::new(operate.clone(), ledger, Arc::new(SystemClock), config.settings.alarms);
         hub.retain(keep::retention(&config, &store, archive, blobs));

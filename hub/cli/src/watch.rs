@@ -14,7 +14,7 @@ use hub_runtime::{Alarm, Decided, Figures, Operate, OperateError, Release, Relea
 pub(crate) struct Watched {
     pub(crate) hub: Arc<dyn Operate>,
     pub(crate) store: Arc<Embedded>,
-    pub(crate) files: FileBlobs,
+    pub(crate) files: Arc<FileBlobs>,
 }
 
 #[async_trait]

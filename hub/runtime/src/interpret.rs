@@ -119,7 +119,7 @@ pub(crate) async fn run(shared: &Shared, route: &Route, mut work: Work, batch: &
 
 /// What a child has of its own, on top of what its parent had bound.
 async fn on_base(shared: &Shared, base: &str, own: Value) -> Result<Value, Halt> {
-    let missing = || Error::Format(format!("blob {base} is missing: restore it from a backup"));
+    let missing = || crate::error::missing_blob(base);
     let bytes = shared.blobs.get(base).await?.ok_or_else(missing)?;
     let mut bound: Value =
         serde_json::from_slice(&bytes).map_err(|e| Error::Format(format!("blob {base} cannot be read: {e}")))?;

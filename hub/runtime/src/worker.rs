@@ -87,7 +87,7 @@ async fn work<W: Worker>(mut worker: W, shared: &Shared, mut signals: mpsc::Rece
         }
         if worked {
             settle(&mut worker, batch, W::FAILPOINTS).await?;
-        } else if let Some(signal) = rest(&mut worker, shared, &mut signals, place, position).await? {
+        } else if let Some(signal) = rest(&mut worker, shared, &mut signals, (position, stopping)).await? {
             let mut batch = Batch::new(shared.claims());
             worker.signal(&mut batch, signal).await?;
             settle(&mut worker, batch, W::FAILPOINTS).await?;
@@ -156,11 +156,11 @@ async fn rest<W: Worker>(
     worker: &mut W,
     shared: &Shared,
     signals: &mut mpsc::Receiver<W::Signal>,
-    place: Place,
-    position: Offset,
+    (position, stopping): (Offset, bool),
 ) -> Result<Option<W::Signal>, Error> {
-    let next = worker.timers().next();
-    let (room, stopping) = (worker.has_room() && !shared.stopping(), shared.stopping());
+    let (place, next) = (worker.place(), worker.timers().next());
+    // As the loop saw it: a stop that came meanwhile wakes at once.
+    let room = worker.has_room() && !stopping;
     tokio::select! {
         biased;
         Some(signal) = signals.recv() => return Ok(Some(signal)),

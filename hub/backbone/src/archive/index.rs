@@ -154,7 +154,8 @@ impl Index {
 
     fn damage(&self, detail: &str) -> Error {
         let offset = self.segments.len() as u64;
-        Error::Corrupt { place: format!("archive {NAME}, line {}", offset + 1), offset, detail: detail.to_owned() }
+        let place = format!("archive {NAME}, line {}", offset + 1);
+        Error::Corrupt { file: NAME.to_owned(), place, offset, detail: detail.to_owned() }
     }
 }
 

@@ -65,7 +65,13 @@ pub(super) fn build(
     at: &str,
 ) -> Result<(Segment, Vec<u8>), Error> {
     let (first, before) = from;
-    let wrong = |offset, detail: &str| Error::Corrupt { place: place.to_string(), offset, detail: detail.to_owned() };
+    let file = || "what is to be sealed".to_owned();
+    let wrong = |offset, detail: &str| Error::Corrupt {
+        file: file(),
+        place: place.to_string(),
+        offset,
+        detail: detail.to_owned(),
+    };
     let last = records.last().ok_or_else(|| wrong(first, "there is nothing to seal"))?;
     follow(from, records).map_err(|(offset, detail)| wrong(offset, detail))?;
     let header = Header {

@@ -47,7 +47,7 @@ impl Look {
         let path = path.into();
         let conn = connect(&path)?;
         check_version(&conn, &path)?;
-        let places = Places::read(&conn)?;
+        let places = Places::read(&conn).map_err(|error| error.in_file(&path))?;
         Ok(Self { path, places })
     }
 
@@ -78,7 +78,7 @@ impl Session<'_> {
     /// # Errors
     /// [`Error::Corrupt`] if that is not what was written; the same for all that read.
     pub fn bounds(&self, place: Place) -> Result<Bounds, Error> {
-        let head = head(&self.conn, place, self.id(place)?)?;
+        let head = self.named(head(&self.conn, place, self.id(place)?))?;
         let (first, first_chain, end, chain) = (head.first, head.first_chain, head.next, head.chain);
         Ok(Bounds { first, first_chain, end, chain, position: head.position })
     }
@@ -88,7 +88,7 @@ impl Session<'_> {
     /// # Errors
     /// [`Error::Corrupt`] at the first record that does not fit.
     pub fn read(&self, place: Place, from: Offset, records_max: usize, bytes_max: usize) -> Result<Vec<Stored>, Error> {
-        records::read(&self.conn, place, self.id(place)?, Page { from, records_max, bytes_max })
+        self.named(records::read(&self.conn, place, self.id(place)?, Page { from, records_max, bytes_max }))
     }
 
     /// The kinds of keyed state that a partition has.
@@ -96,7 +96,7 @@ impl Session<'_> {
     /// # Errors
     /// As [`Self::bounds`].
     pub fn spaces(&self, place: Place) -> Result<Vec<String>, Error> {
-        records::spaces(&self.conn, self.id(place)?)
+        self.named(records::spaces(&self.conn, self.id(place)?))
     }
 
     /// Keyed state in key order, from the first key greater than `after`; each value is compared with its checksum.
@@ -110,7 +110,7 @@ impl Session<'_> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Bytes)>, Error> {
-        records::scan(&self.conn, place, self.id(place)?, space, after, limit)
+        self.named(records::scan(&self.conn, place, self.id(place)?, space, after, limit))
     }
 
     /// Runs `f` in one read transaction: everything that it reads, here too, is of one moment. A hub that runs meanwhile
@@ -138,6 +138,11 @@ impl Session<'_> {
             Err(e) if super::places::is_damage(&e) => Ok(Some(e.to_string())),
             Err(e) => Err(io("the store cannot be read", &e)),
         }
+    }
+
+    /// Errors name the file.
+    fn named<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        result.map_err(|error| error.in_file(&self.look.path))
     }
 
     fn id(&self, place: Place) -> Result<i64, Error> {

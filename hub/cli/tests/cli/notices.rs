@@ -15,6 +15,8 @@ const END_WITHIN: Duration = Duration::from_secs(60);
 /// Notices of one offering, through each door.
 const OFFERED: usize = 2;
 
+const KIND: &str = "avviso:\n  initial: [preso]\n  states:\n    preso: []\n  final: [preso]\n";
+
 /// What came of the notices, from outside.
 pub(crate) struct Notices {
     receiver: Receiver,
@@ -40,6 +42,9 @@ impl Notices {
     /// Gives the world a receiver and the routes to it.
     pub(crate) async fn prepare(world: &World) -> Self {
         let receiver = Receiver::start().await;
+        let cases = world.dir.join("config/cases.yaml");
+        let known = std::fs::read_to_string(&cases).expect("the world has kinds of cases");
+        std::fs::write(&cases, format!("{known}\n{KIND}")).expect("writable");
         for (name, keyed) in [("avvisi", true), ("unici", false)] {
             let file = world.dir.join("routes").join(format!("{name}.yaml"));
             std::fs::write(file, route(name, &receiver.url, keyed)).expect("writable");

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use crate::admit::Admission;
 use crate::claim::Claims;
 use crate::clock::ClockGuard;
+use crate::error::missing_blob;
 use crate::figures::Gauges;
 use crate::flag::Flag;
 use crate::error::missing_blob;
