@@ -326,8 +326,8 @@ impl Backbone for Memory {
     async fn spaces(&self, place: Place) -> Result<Vec<String>, Error> {
         admit_place(place, self.shared.partitions)?;
         let log = self.shared.lock();
-        let here = log.state.iter().filter(|((owner, _), values)| *owner == place && !values.is_empty());
-        let mut spaces: Vec<String> = here.map(|((_, space), _)| space.clone()).collect();
+        let here = log.state.get(&place).into_iter().flatten().filter(|(_, values)| !values.is_empty());
+        let mut spaces: Vec<String> = here.map(|(space, _)| space.clone()).collect();
         spaces.sort();
         Ok(spaces)
     }

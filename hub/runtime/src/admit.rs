@@ -116,7 +116,7 @@ pub(crate) async fn admit(
     let mut batch = Batch::new(shared.claims());
     let mut verdicts = Vec::with_capacity(judged.len());
     for judged in judged {
-        verdicts.push(take(route, &mut batch, judged, now).await?);
+        verdicts.push(take((route, shared.limits.transport_keys), &mut batch, judged, now).await?);
     }
     if let Some(cursor) = cursor {
         batch.put(cursor_place(shared, &route.plan.route), "cursor", &route.plan.route, &cursor);
@@ -295,7 +295,7 @@ fn too_long(expression: &str, bytes: usize) -> String {
 // -- taking: keys, append ---------------------------------------------------------------------------------------------------
 
 async fn take(
-    route: &Route,
+    (route, transport_keys): (&Route, Duration),
     batch: &mut Batch<'_>,
     judged: Judged,
     now: Timestamp,
@@ -338,7 +338,7 @@ async fn take(
             None => batch.put(place, "business", key, &taken.clone().for_term(remember)),
         }
     }
-    let term = remember.max(shared.limits.transport_keys);
+    let term = remember.max(transport_keys);
     batch.put(home, "transport", &transport, &taken.clone().for_term(term));
     let work = work_of(batch, route, &judged.incoming, (admitted.case.clone(), admitted.lane.clone()), now).await?;
     let source = judged.incoming.headers.get(header::ORIGIN).cloned().unwrap_or_default();

@@ -17,7 +17,6 @@ use crate::clock::ClockGuard;
 use crate::error::missing_blob;
 use crate::figures::Gauges;
 use crate::flag::Flag;
-use crate::error::missing_blob;
 use crate::operate::Alarm;
 use crate::record::{StoredBody, Work};
 use crate::routes::Routes;
