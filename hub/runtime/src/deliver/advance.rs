@@ -147,8 +147,9 @@ impl DeliverWorker {
             Event::Asked { answer: Answer::Delivered(r), .. } => {
                 settled(SendOutcome::Delivered, &remote(r), json!({ "resolved": r.reply }))
             }
+            // Only where it counts: a life that may still run can make it untrue, and then a person must not read "not sent".
             Event::Asked { answer: Answer::NotDelivered(evidence), .. }
-                if !matches!(new.state, State::InDoubt { .. }) =>
+                if matches!(new.state, State::Ready { .. } | State::Parked { kind: ParkedKind::NotSent, .. }) =>
             {
                 settled(SendOutcome::NotSent, "", json!({ "resolved": evidence }))
             }
