@@ -132,6 +132,11 @@ impl Backbone for Disk {
         self.memory.scan(place, space, after, limit).await
     }
 
+    async fn spaces(&self, place: Place) -> Result<Vec<String>, Error> {
+        self.process.gate().await;
+        self.memory.spaces(place).await
+    }
+
     async fn trim(&self, place: Place, before: Offset) -> Result<(), Error> {
         self.process.gate().await;
         self.memory.trim(place, before).await
