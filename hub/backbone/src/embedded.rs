@@ -291,22 +291,18 @@ impl Backbone for Embedded {
         bytes_max: usize,
     ) -> Result<Vec<Stored>, Error> {
         let id = self.place(place)?;
-        // Workers ask again and again for what is not there yet.
-        if from >= self.shared.head(place)?.0 {
-            return Ok(Vec::new());
-        }
         let page = records::Page { from, records_max, bytes_max };
         self.readers.here(|conn| readers::snapshot(conn, |conn| records::read(conn, place, id, page))).await
     }
 
     async fn position(&self, place: Place) -> Result<Offset, Error> {
-        admit_place(place, self.shared.places.partitions)?;
-        self.shared.head(place).map(|(_, position)| position)
+        let id = self.place(place)?;
+        self.readers.here(|conn| places::head(conn, place, id).map(|head| head.position)).await
     }
 
     async fn end(&self, place: Place) -> Result<Offset, Error> {
-        admit_place(place, self.shared.places.partitions)?;
-        self.shared.head(place).map(|(next, _)| next)
+        let id = self.place(place)?;
+        self.readers.here(|conn| places::head(conn, place, id).map(|head| head.next)).await
     }
 
     async fn changed(&self, place: Place, after: Offset) -> Result<(), Error> {

@@ -60,7 +60,7 @@ impl Marked {
     fn refuse_a_new_one(&self) -> Result<(), Error> {
         let is_empty = |path: &Path| fs::metadata(path).map_or(true, |found| found.len() == 0);
         let (marked, wal) = (self.said.as_ref().is_some_and(|said| said.0 > 0), beside(&self.database, "-wal"));
-        if !is_empty(&self.database) || !(marked || !is_empty(&wal)) {
+        if !is_empty(&self.database) || (!marked && is_empty(&wal)) {
             return Ok(());
         }
         let advice = format!(

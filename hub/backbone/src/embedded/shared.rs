@@ -54,7 +54,6 @@ pub(super) struct Shared {
 #[derive(Clone, Copy, Debug)]
 struct End {
     next: Offset,
-    position: Offset,
     failed: bool,
 }
 
@@ -66,7 +65,7 @@ impl Shared {
         past_epochs: HashSet<String>,
         heads: &[Head],
     ) -> Self {
-        let end = |head: &Head| watch::Sender::new(End { next: head.next, position: head.position, failed: false });
+        let end = |head: &Head| watch::Sender::new(End { next: head.next, failed: false });
         Self {
             path: settings.path.clone(),
             epoch,
@@ -106,23 +105,13 @@ impl Shared {
         }
     }
 
-    /// The offset that the next record of a partition will get, and where its consumer stands: as of the last durable commit.
-    pub(super) fn head(&self, place: Place) -> Result<(Offset, Offset), Error> {
-        self.check()?;
-        let end = self.ends[self.places.slot(place)?].borrow();
-        Ok((end.next, end.position))
-    }
-
     /// Tells what a durable group has changed.
     pub(super) fn publish(&self, heads: &[Head], commits: u64, records: u64) {
         self.commits.fetch_add(commits, Ordering::Relaxed);
         self.records.fetch_add(records, Ordering::Relaxed);
         self.transactions.fetch_add(1, Ordering::Relaxed);
         for (end, head) in self.ends.iter().zip(heads) {
-            end.send_if_modified(|end| {
-                end.position = head.position;
-                std::mem::replace(&mut end.next, head.next) != head.next
-            });
+            end.send_if_modified(|end| std::mem::replace(&mut end.next, head.next) != head.next);
         }
     }
 
