@@ -17,7 +17,7 @@ pub mod memory;
 
 pub use api::{Backbone, Blobs, Change, Commit, Error, Offset, Place, RECORD_BYTES_MAX, Record, Stored, Topic};
 pub use blobs::{BLOB_BYTES_MAX, FileBlobs, MemoryBlobs};
-pub use embedded::{Alarm, AlarmKind, Counts, Embedded, EmbeddedSettings, Verified, View, ViewError};
+pub use embedded::{Alarm, AlarmKind, Counts, Embedded, EmbeddedSettings, Gap, Recovery, Verified, View, ViewError};
 pub use memory::{Fault, Memory};
 
 /// The SQLite that the embedded store uses, so that views and queries use the same one.

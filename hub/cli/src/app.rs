@@ -102,6 +102,7 @@ pub(crate) fn open_store(config: &Config) -> anyhow::Result<Arc<Embedded>> {
     let data = config.data();
     std::fs::create_dir_all(&data).with_context(|| format!("cannot make the folder {}", data.display()))?;
     let settings = EmbeddedSettings::new(data.join(&embedded.path), embedded.partitions).with_view(LedgerView);
+    let settings = settings.with_anchor(config.anchor()?);
     let store = Embedded::open(settings)?;
     tracing::info!(epoch = store.epoch(), "store open");
     Ok(Arc::new(store))

@@ -11,6 +11,15 @@ pub(super) struct Places {
     ids: Vec<i64>,
 }
 
+/// How far a partition goes: what the anchor says about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) place: Place,
+    pub(super) next: Offset,
+    /// The chain of the last record.
+    pub(super) chain: Chain,
+}
+
 /// Where a partition begins and ends, and where its consumer stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
@@ -63,6 +72,11 @@ impl Places {
         self.slot(place).map(|slot| self.ids[slot])
     }
 
+    /// The partitions in the order of slots.
+    pub(super) fn all(&self) -> impl Iterator<Item = Place> + use<> {
+        all(self.partitions)
+    }
+
     pub(super) fn id_at(&self, slot: usize) -> i64 {
         self.ids[slot]
     }
@@ -112,7 +126,7 @@ fn place_id(conn: &Connection, place: Place) -> rusqlite::Result<i64> {
 pub(super) fn head(conn: &Connection, place: Place, id: i64) -> Result<Head, Error> {
     let sql = "SELECT next, chain, first, first_chain, position, sum FROM heads WHERE id = ?1";
     let found =
-        conn.prepare_cached(sql).and_then(|mut query| query.query_row([id], |row| Ok((head_of(row)?, row.get(5)?))));
+        conn.prepare_cached(sql).and_then(|mut query| query.query_row([id], |row| Ok((head_of(row)?, row.get::<_, i64>(5)?))));
     match found {
         Ok((head, sum)) if head.sum(place) == sum => Ok(head),
         Ok((head, _)) => Err(corrupt(place, head.next, "the head of the partition is not what was written".to_owned())),

@@ -1,3 +1,5 @@
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use super::places::Places;
 use crate::Error;
 
 /// Version of the tables below. A file with a higher one is refused.
-pub(super) const SCHEMA_VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 2;
 /// Marks a file as ours ("RACC").
 const APPLICATION_ID: i64 = 0x5241_4343;
 /// Size of a database page, in bytes.
@@ -38,6 +40,10 @@ const TABLES: &str = "
     CREATE VIEW log AS SELECT topic, partition, records.id & ((1 << 40) - 1) AS offset, key, bytes, records.chain
         FROM records JOIN heads ON heads.id = records.id >> 40;
 ";
+
+/// What version 2 has more: words about the store itself. (A program that does not know them would send in recovery.)
+const MARKS: &str =
+    "CREATE TABLE IF NOT EXISTS marks(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID, STRICT";
 
 /// Opens the write connection; makes the tables in a new file.
 pub(super) fn open(path: &Path, partitions: u16) -> Result<(Connection, Places), Error> {
@@ -102,9 +108,24 @@ fn make_tables(conn: &mut Connection, partitions: u16) -> rusqlite::Result<()> {
         tx.execute_batch(TABLES)?;
         tx.execute("INSERT INTO meta VALUES ('partitions', ?1)", [partitions])?;
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
+    if version < SCHEMA_VERSION {
+        tx.execute_batch(MARKS)?;
+        tx.execute("INSERT OR IGNORE INTO meta VALUES ('store', ?1)", [random().cast_signed()])?;
         tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     }
     tx.commit()
+}
+
+/// Identity of the store, in base 16: a copy has the same, another store another one.
+pub(super) fn identity(conn: &Connection) -> Result<String, Error> {
+    let query = conn.query_row("SELECT value FROM meta WHERE name = 'store'", [], |row| row.get::<_, i64>(0));
+    query.map(|id| format!("{:016x}", id.cast_unsigned())).map_err(|e| io("the store's identity cannot be read", &e))
+}
+
+/// A number that no other store or life has: names need no seed.
+pub(super) fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 fn check_partitions(conn: &Connection, path: &Path, partitions: u16) -> Result<(), Error> {
@@ -120,12 +141,17 @@ fn check_partitions(conn: &Connection, path: &Path, partitions: u16) -> Result<(
     }
 }
 
-/// A new file is durable only when its folder is.
-fn sync_folder(path: &Path) -> Result<(), Error> {
-    let folder = match path.parent() {
+/// The folder in which a file stands.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
-    };
+    }
+}
+
+/// A new file is durable only when its folder is.
+fn sync_folder(path: &Path) -> Result<(), Error> {
+    let folder = folder_of(path);
     let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|e| Error::Io(format!("the folder {} cannot be made durable: {e}", folder.display())))
 }

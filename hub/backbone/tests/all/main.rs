@@ -1,5 +1,6 @@
 //! Tests of the backbones from outside: the contract, damage, crashes, full disks.
 
+mod anchor;
 mod blobs;
 mod compare;
 mod contract;
