@@ -124,7 +124,8 @@ impl Embedded {
         let heads = places.load_heads(&conn)?;
         let (epoch, past) = epochs::begin(&conn)?;
         let (epoch_id, store) = (epoch.id, schema::identity(&conn)?);
-        let opened = Opened { conn: &conn, places: &places, heads: &heads, store: &store, epoch: &epoch.name, past: &past };
+        let opened =
+            Opened { conn: &conn, places: &places, heads: &heads, store: &store, epoch: &epoch.name, past: &past };
         let recovery = recovery::judge(&opened, settings.anchor.as_deref())?;
         let shared = Arc::new(Shared::new(&settings, places, epoch.name, past, &heads));
         let mut writer = Writer::new(conn, Arc::clone(&shared), heads, epoch_id, settings.disk_retry);

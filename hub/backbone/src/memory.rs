@@ -47,7 +47,7 @@ struct Shared {
     changes: watch::Sender<u64>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Log {
     life: u64,
     past: HashSet<String>,
@@ -55,7 +55,7 @@ struct Log {
     state: HashMap<(Place, String), BTreeMap<String, Bytes>>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Partition {
     first: Offset,
     /// The chain before `first`; `None` while nothing was trimmed.
@@ -94,6 +94,15 @@ impl Memory {
     #[must_use]
     pub fn reopen(&self) -> Self {
         Self::life_of(Arc::clone(&self.shared), self.hook.clone())
+    }
+
+    /// A store of its own with the same content, as a copy of the file would be: what happens in one does not in the other.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let log = self.shared.lock().clone();
+        let (gate, changes) = (tokio::sync::Mutex::default(), watch::Sender::new(0));
+        let shared = Shared { partitions: self.shared.partitions, gate, log: Mutex::new(log), changes };
+        Self::life_of(Arc::new(shared), self.hook.clone())
     }
 
     /// Calls `hook` before each commit; it says what shall go wrong.

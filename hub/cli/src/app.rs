@@ -39,7 +39,7 @@ impl App {
         let _ = hub_ledger::catch_up(&store).await?;
         let blobs = Arc::new(FileBlobs::open(config.data().join("blobs"))?);
         let older = workshop.keep_versions(&*store, &files, &checked.plans).await?;
-        let hub = Hub::start(HubSettings {
+        let settings = HubSettings {
             backbone: store.clone(),
             blobs,
             clock: Arc::new(SystemClock),
@@ -55,8 +55,8 @@ impl App {
                 unsent_max: config.settings.limits.unsent,
                 ..RuntimeLimits::default()
             },
-        })
-        .await?;
+        };
+        let hub = Hub::start_over(settings, store.recovery().map(found)).await?;
         let operate: Arc<dyn Operate> = Arc::new(Watched { hub: hub.operate(), store: store.clone() });
         let ledger = Ledger::new(store.clone());
         let watch = AlarmWatch::new(operate.clone(), ledger, Arc::new(SystemClock), config.settings.alarms);
@@ -78,6 +78,18 @@ impl App {
         self.store.close().await;
         Ok(stopped?)
     }
+}
+
+/// What the store's opening has found, for the runtime.
+fn found(recovery: hub_backbone::Recovery) -> hub_runtime::Recovery {
+    let gap = |gap: &hub_backbone::Gap| {
+        format!(
+            "{}: the store has records up to {}, the anchor saw {}: {}",
+            gap.place, gap.has, gap.anchored, gap.detail
+        )
+    };
+    let gaps = recovery.gaps.iter().map(gap).collect();
+    hub_runtime::Recovery { id: recovery.id, reason: recovery.reason, gaps }
 }
 
 async fn start_admin(

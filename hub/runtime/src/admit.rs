@@ -361,6 +361,8 @@ async fn work_of(
         bound: Value::Object(Map::new()),
         base: None,
         failures: 0,
+        era: shared.recovering.era.clone(),
+        admitted: (!shared.recovering.era.is_empty()).then_some(now),
     })
 }
 

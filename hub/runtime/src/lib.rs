@@ -3,6 +3,7 @@
 //! - [`intake`](crate::Hub): a source's `next`, [`admit`], durable append, `settle`.
 //! - [`process`]: inbox; runs the compute steps of a segment and commits what they produce.
 //! - [`deliver`]: outbox; intent, send, outcome, resolve.
+//! - [`recovery`]: an old store that was put back; nothing is sent until a person releases it, lane by lane.
 //! - [`wait`]: waits, answers, tasks, deadlines.
 //! - [`case`]: judges states and writes the journal.
 //! - [`interpret`]: what the operations of a segment do; [`batch`] and [`claim`]: what one commit is made of.
@@ -25,6 +26,7 @@ mod interpret;
 mod operate;
 mod process;
 mod record;
+mod recovery;
 mod routes;
 mod timers;
 mod wait;
@@ -35,3 +37,4 @@ pub use error::Error;
 pub use figures::{Figures, PartitionFigures, StoreFigures};
 pub use hub::{Hub, HubSettings, RuntimeLimits};
 pub use operate::{Alarm, Decided, Operate, OperateError, Release, Released, RouteStatus};
+pub use recovery::{LaneReport, LaneWord, MessageReport, Recovery, RecoveryReport, Settled, Unclaimed};

@@ -8,6 +8,7 @@ mod runtime {
     mod lanes;
     mod outside;
     mod overload;
+    mod recovery;
     mod sends;
     mod simulation;
     mod steps;

@@ -164,8 +164,11 @@ impl Work {
             }
             Err(error) => {
                 let path = self.path.display();
-                let advice = "work goes on, but an older copy of the store would not be noticed: make the path writable";
-                self.shared.alarms.raise(AlarmKind::Anchor, format!("the anchor {path} cannot be written ({error}); {advice}"));
+                let advice =
+                    "work goes on, but an older copy of the store would not be noticed: make the path writable";
+                self.shared
+                    .alarms
+                    .raise(AlarmKind::Anchor, format!("the anchor {path} cannot be written ({error}); {advice}"));
             }
         }
     }

@@ -125,8 +125,9 @@ fn place_id(conn: &Connection, place: Place) -> rusqlite::Result<i64> {
 /// The head of one partition, as this connection sees it.
 pub(super) fn head(conn: &Connection, place: Place, id: i64) -> Result<Head, Error> {
     let sql = "SELECT next, chain, first, first_chain, position, sum FROM heads WHERE id = ?1";
-    let found =
-        conn.prepare_cached(sql).and_then(|mut query| query.query_row([id], |row| Ok((head_of(row)?, row.get::<_, i64>(5)?))));
+    let found = conn
+        .prepare_cached(sql)
+        .and_then(|mut query| query.query_row([id], |row| Ok((head_of(row)?, row.get::<_, i64>(5)?))));
     match found {
         Ok((head, sum)) if head.sum(place) == sum => Ok(head),
         Ok((head, _)) => Err(corrupt(place, head.next, "the head of the partition is not what was written".to_owned())),

@@ -129,7 +129,8 @@ fn compare(opened: &Opened<'_>, path: &Path) -> Result<Option<Finding>, Error> {
 
 fn of_another(opened: &Opened<'_>, anchor: &Anchor, path: &Path) -> Finding {
     let (path, store, records) = (path.display(), &anchor.store, anchor.records);
-    let reason = format!("the anchor {path} is of another store ({store} with {records} records, this is {})", opened.store);
+    let reason =
+        format!("the anchor {path} is of another store ({store} with {records} records, this is {})", opened.store);
     Finding::because(reason)
 }
 
@@ -167,5 +168,6 @@ fn gap(
         next => chain_at(opened.conn, place, opened.places.id(place)?, next - 1)?,
     };
     let same = hex::encode(chain) == anchored.chain;
-    Ok((!same).then(|| (head.next, format!("record {} is not the one that the anchor saw", anchored.next.saturating_sub(1)))))
+    Ok((!same)
+        .then(|| (head.next, format!("record {} is not the one that the anchor saw", anchored.next.saturating_sub(1)))))
 }

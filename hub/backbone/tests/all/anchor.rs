@@ -195,7 +195,8 @@ async fn a_store_from_before_there_were_anchors_opens_in_recovery_once() {
     let folder = folder();
     lived(&folder, 1).await;
     let conn = Connection::open(file(&folder)).expect("the file");
-    conn.execute_batch("DROP TABLE marks; DELETE FROM meta WHERE name = 'store'; PRAGMA user_version = 1;").expect("as it was");
+    conn.execute_batch("DROP TABLE marks; DELETE FROM meta WHERE name = 'store'; PRAGMA user_version = 1;")
+        .expect("as it was");
     drop(conn);
     std::fs::remove_file(anchor(&folder)).expect("no anchor either");
     let store = open(&folder);

@@ -17,6 +17,7 @@ use crate::clock::ClockGuard;
 use crate::figures::Gauges;
 use crate::operate::Alarm;
 use crate::record::{StoredBody, Work};
+use crate::recovery::Recovering;
 use crate::routes::Routes;
 use crate::{Error, RouteStatus, RuntimeLimits};
 
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     /// Numbers the commands of people.
     pub(crate) commands: AtomicU64,
     pub(crate) gauges: Gauges,
+    /// Whether the store was put back.
+    pub(crate) recovering: Recovering,
     pub(super) guard: ClockGuard,
     pub(super) stop: watch::Sender<bool>,
     pub(super) abort: watch::Sender<bool>,
@@ -173,6 +176,11 @@ impl Shared {
         };
         if let Some(off) = self.guard.off(self.clock.now()) {
             alarm("clock", "wall clock", format!("it is {off:?} off the boot clock; nothing expires until they agree"));
+        }
+        if let Some(found) = self.recovering.now() {
+            let detail =
+                format!("{}; nothing is sent in lanes that nobody has released: `raccordo recover`", found.reason);
+            alarm("recovery", &found.id, detail);
         }
         if let Some(error) = self.failure() {
             alarm("store", "backbone", error.to_string());
