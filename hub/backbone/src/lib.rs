@@ -9,6 +9,7 @@
 
 mod api;
 
+pub mod backup;
 pub mod blobs;
 pub mod chain;
 pub mod contract;

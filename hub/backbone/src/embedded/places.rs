@@ -61,6 +61,17 @@ impl Places {
         Ok(Self { partitions, ids })
     }
 
+    /// The same for a database that is only read.
+    pub(super) fn known(conn: &Connection, partitions: u16) -> Result<Self, Error> {
+        let at = |e: rusqlite::Error| io("the heads of the log cannot be read", &e);
+        let mut query = conn.prepare("SELECT id FROM heads WHERE topic = ?1 AND partition = ?2").map_err(at)?;
+        let mut ids = Vec::new();
+        for place in all(partitions) {
+            ids.push(query.query_row(params![place.topic.0, place.partition], |row| row.get(0)).map_err(at)?);
+        }
+        Ok(Self { partitions, ids })
+    }
+
     pub(super) fn slot(&self, place: Place) -> Result<usize, Error> {
         let topic = Topic::ALL.iter().position(|topic| *topic == place.topic);
         let slot = topic.map(|topic| topic * usize::from(self.partitions) + usize::from(place.partition));

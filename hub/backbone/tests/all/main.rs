@@ -1,6 +1,7 @@
 //! Tests of the backbones from outside: the contract, damage, crashes, full disks.
 
 mod anchor;
+mod backup;
 mod blobs;
 mod compare;
 mod contract;
