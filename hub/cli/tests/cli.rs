@@ -10,6 +10,8 @@ mod first_route;
 mod life;
 #[path = "cli/manual.rs"]
 mod manual;
+#[path = "cli/old_store.rs"]
+mod old_store;
 #[path = "cli/overload.rs"]
 mod overload;
 #[path = "cli/routes.rs"]

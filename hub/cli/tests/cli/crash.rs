@@ -24,12 +24,12 @@ const SENDERS: usize = 8;
 const END_WITHIN: Duration = Duration::from_secs(240);
 
 /// Many orders made from the good samples: other numbers, each its own.
-fn many_orders(root: &Path) -> Vec<Offer> {
+pub(crate) fn many_orders(root: &Path, count: usize) -> Vec<Offer> {
     let samples: Vec<Offer> = load_orders(&root.join("examples/mandati")).expect("samples").into_iter().collect();
     let usable =
         |offer: &&Offer| offer.order.as_ref().is_some_and(|o| o.operazione == "INSERIMENTO" && o.tipo == "mandato");
     let samples: Vec<&Offer> = samples.iter().filter(usable).collect();
-    (0..ORDERS)
+    (0..count)
         .map(|index| {
             let sample = samples[index % samples.len()];
             let mut value: Value = serde_json::from_slice(&sample.bytes).expect("JSON");
@@ -44,7 +44,7 @@ fn many_orders(root: &Path) -> Vec<Offer> {
         .collect()
 }
 
-async fn api(admin: &str, token: &str, path: &str) -> Option<Value> {
+pub(crate) async fn api(admin: &str, token: &str, path: &str) -> Option<Value> {
     let response = reqwest::Client::new().get(format!("{admin}/api/v1/{path}")).bearer_auth(token).send().await.ok()?;
     serde_json::from_str(&response.error_for_status().ok()?.text().await.ok()?).ok()
 }
@@ -80,7 +80,7 @@ async fn thirty_kills_lose_nothing_and_send_nothing_twice() {
         .await
         .expect("faults");
 
-    let offers = many_orders(&root);
+    let offers = many_orders(&root, ORDERS);
     let offered = Arc::new(AtomicUsize::new(0));
     let mut life = Life::begin(&world.config);
     let senders = send_all(&world, &offers, &offered).await;
@@ -141,7 +141,7 @@ async fn every_taken_order_ends_paid(
     }
 }
 
-fn the_ledger_is_what_the_journal_says(config: &Path) {
+pub(crate) fn the_ledger_is_what_the_journal_says(config: &Path) {
     let ledger = |what: &str| {
         let run = Command::new(env!("CARGO_BIN_EXE_raccordo")).args(["ledger", what, "--config"]).arg(config).output();
         let run = run.expect("the command runs");
@@ -255,7 +255,7 @@ fn names_a_cause(reason: &str) -> bool {
 }
 
 /// Case -> flows that SIOPE+ took and did not refuse.
-fn taken_by_case(flows: &Value) -> BTreeMap<String, Vec<String>> {
+pub(crate) fn taken_by_case(flows: &Value) -> BTreeMap<String, Vec<String>> {
     let mut taken: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for flow in flows.as_array().into_iter().flatten().filter(|flow| flow["result"] == "taken") {
         for line in flow["orders"].as_array().into_iter().flatten() {
