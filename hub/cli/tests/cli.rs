@@ -20,3 +20,5 @@ mod routes;
 mod status;
 #[path = "cli/versions.rs"]
 mod versions;
+#[path = "cli/years.rs"]
+mod years;
