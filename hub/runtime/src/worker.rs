@@ -139,7 +139,12 @@ async fn rest<W: Worker>(
     position: Offset,
 ) -> Result<Option<W::Signal>, Error> {
     let next = worker.timers().next();
-    let (room, stopping) = (worker.has_room() && !shared.stopping(), shared.stopping());
+    let stopping = shared.stopping();
+    // The stop may have come since the loop looked: then nothing below would wake an idle worker.
+    if stopping && worker.is_idle() {
+        return Ok(None);
+    }
+    let room = worker.has_room() && !stopping;
     tokio::select! {
         Some(signal) = signals.recv() => return Ok(Some(signal)),
         () = shared.stopped(), if !stopping => {}
