@@ -28,14 +28,20 @@ pub(crate) struct App {
 impl App {
     /// Starts a hub; on return its routes are open (sources may still be connecting).
     pub(crate) async fn start(config: &Path) -> anyhow::Result<Self> {
-        let config = Config::load(config)?;
+        let config = Arc::new(Config::load(config)?);
         let workshop = Workshop::new(&config)?;
         let files = route_files(&config.path(&config.settings.routes))?;
+        // Opening the store waits for the disk, checking routes computes: both at once.
+        let opening = tokio::task::spawn_blocking({
+            let config = config.clone();
+            move || open_store(&config)
+        });
         let checked = workshop.check(&files);
+        let store = opening.await??;
         if checked.problems.iter().any(hub_route::Problem::is_error) {
+            store.close().await;
             bail!("routes have problems:\n{}", hub_route::render(&checked.problems, &files));
         }
-        let store = open_store(&config)?;
         let _ = hub_ledger::catch_up(&store).await?;
         let blobs = Arc::new(FileBlobs::open(config.data().join("blobs"))?);
         let older = workshop.keep_versions(&*store, &files, &checked.plans).await?;
