@@ -159,7 +159,7 @@ pub enum Error {
     Fenced(String),
     /// A record, a value or a page is not what was written.
     #[error(
-        "{file}: {place} offset {offset} is damaged: {detail}; stop the hub, keep the file, and restore from a backup"
+        "{file}: {place} offset {offset} is damaged: {detail}; stop the hub, keep the file, and put no older copy in its place before reading docs/runbook.md, `store`"
     )]
     Corrupt {
         /// Which file.

@@ -1,21 +1,22 @@
 //! Carries out the operations of a segment. Changes nothing but the batch it is handed (and content-addressed blobs).
 
 mod ends;
+mod writes;
 
-use hub_backbone::Topic;
-use hub_core::journal::{Document, Task, What};
-use hub_core::{Body, Case, Media, Message, Problem, Scope, StepError, Value, decimal_of};
+pub(crate) use writes::SeenBy;
+
+use hub_core::journal::{Task, What};
+use hub_core::{Body, Case, Message, Problem, Scope, StepError, Value, decimal_of};
 use hub_life::task::TaskState;
 use hub_route::expression::{EvalError, Program, Roots};
-use hub_route::plan::{Branch, CasePlan, Op, OpKind, StateName};
+use hub_route::plan::{Branch, CasePlan, Op, OpKind};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 use crate::Error;
 use crate::batch::{Batch, event_of};
 use crate::hub::Shared;
-use crate::record::{Answer, StoredBody, WaitRecord, Work};
+use crate::record::{StoredBody, Work};
 use crate::routes::Route;
 
 /// Segments that one message may pass in one go; a plan is a tree, so this is never reached by a right one.
@@ -47,24 +48,6 @@ impl From<Error> for Halt {
 impl From<hub_backbone::Error> for Halt {
     fn from(error: hub_backbone::Error) -> Self {
         Self::Fatal(error.into())
-    }
-}
-
-/// Who used a key of `idempotent` in the middle of a route.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum SeenBy {
-    /// The message and its case, when, and until when the key is remembered if the message is over then.
-    Term { by: String, case: String, at: Timestamp, until: Timestamp },
-    /// The message only: written before keys had a term.
-    Message(String),
-}
-
-impl SeenBy {
-    fn message(&self) -> &str {
-        match self {
-            Self::Term { by, .. } | Self::Message(by) => by,
-        }
     }
 }
 
@@ -282,88 +265,6 @@ impl Run<'_> {
             }
         }
         self.roots = None;
-    }
-
-    fn state(
-        &mut self,
-        place: &str,
-        to: &StateName,
-        other: (Option<&Program>, Option<&Program>, Option<&str>),
-        batch: &mut Batch<'_>,
-    ) -> Result<(), Halt> {
-        let to = match to {
-            StateName::Fixed(name) => name.clone(),
-            StateName::Computed(program) => self.text(place, program)?,
-        };
-        let mut event =
-            event_of(&self.work, self.now, What::State { to, from: String::new(), moved: false, note: String::new() });
-        if let Some(id) = other.0 {
-            let entity = other.1.map(|entity| self.text(place, entity)).transpose()?;
-            let kind = other.2.unwrap_or(&self.work.case.kind).to_string();
-            let entity = entity.or_else(|| self.work.case.entity.clone());
-            event.case = Case { kind, id: self.key(place, id)?, entity, amount: None };
-        }
-        batch.event(event);
-        Ok(())
-    }
-
-    async fn archive(
-        &mut self,
-        class: &str,
-        name: Option<String>,
-        retain: std::time::Duration,
-        batch: &mut Batch<'_>,
-    ) -> Result<(), Halt> {
-        let body = &self.message.body;
-        let sha256 = batch.keep(&body.bytes).await?;
-        self.stored = Some(StoredBody::Blob(body.media, sha256.clone()));
-        let extension = match body.media {
-            Media::Json => "json",
-            Media::Xml => "xml",
-            Media::Text => "txt",
-            Media::Bytes => "bin",
-        };
-        let retain = i64::try_from(retain.as_secs()).unwrap_or(i64::MAX);
-        let retain_until =
-            Timestamp::from_second(self.now.as_second().saturating_add(retain)).unwrap_or(Timestamp::MAX);
-        let document = Document {
-            class: class.to_string(),
-            name: name.unwrap_or_else(|| format!("{}.{extension}", self.work.id)),
-            sha256,
-            bytes: body.bytes.len() as u64,
-            mime: body.media.mime().to_string(),
-            retain_until,
-        };
-        self.tell(batch, What::Archived(document));
-        Ok(())
-    }
-
-    fn answer(&self, name: &str, key: String, value: Value, batch: &mut Batch<'_>) {
-        let place = batch.place(Topic::WAITS, &wait_key(name, &key));
-        let by = self.work.id.to_string();
-        let answer = Answer { name: name.to_string(), key, by, value, at: self.now };
-        batch.wait(place, &self.work.id.to_string(), &WaitRecord::Answer(answer));
-    }
-
-    /// Whether a key of the route was seen before; if not, it is now (with this commit).
-    async fn seen(
-        &self,
-        place: &str,
-        key: String,
-        remember: std::time::Duration,
-        batch: &mut Batch<'_>,
-    ) -> Result<bool, Halt> {
-        let key = format!("{}\u{1f}{place}\u{1f}{key}", self.work.route);
-        let home = batch.place(Topic::INBOX, &key);
-        batch.lock_keys(&self.shared.keys).await;
-        let seen = batch.get::<SeenBy>(home, "seen", &key).await?;
-        let again = seen.is_some_and(|seen| seen.message() != self.work.id.as_str());
-        if !again {
-            let (by, case, at) = (self.work.id.to_string(), self.work.case.id.clone(), self.now);
-            let until = at.checked_add(remember).unwrap_or(Timestamp::MAX);
-            batch.put(home, "seen", &key, &SeenBy::Term { by, case, at, until });
-        }
-        Ok(again)
     }
 
     fn choose<'b, T>(&mut self, place: &str, branches: &'b [Branch<T>]) -> Result<Option<&'b Branch<T>>, Halt> {

@@ -87,7 +87,7 @@ pub(super) fn check_version(conn: &Connection, path: &Path) -> Result<(), Error>
         return Err(Error::Io(format!("{name} is a database of another program: name another file")));
     }
     if version > SCHEMA_VERSION {
-        let advice = "start the newer program again, or restore a backup made before it ran";
+        let advice = "start the newer program again";
         return Err(Error::Io(format!(
             "the store {name} has version {version}, this program knows up to {SCHEMA_VERSION}: {advice}"
         )));
@@ -145,7 +145,10 @@ fn check_partitions(conn: &Connection, path: &Path, partitions: u16) -> Result<(
              write {found}, since keys belong to partitions",
             path.display()
         ))),
-        None => Err(Error::Io(format!("the store {} has lost its settings: restore a backup", path.display()))),
+        None => Err(Error::Io(format!(
+            "the store {} has lost its settings: keep the file, and read docs/runbook.md, `store`",
+            path.display()
+        ))),
     }
 }
 

@@ -139,7 +139,7 @@ pub(crate) async fn fate(path: &Path, truth: &Content, what: &str) -> Fate {
         Err(error) => {
             let text = error.to_string();
             assert!(text.contains(&path.display().to_string()), "{what}: it does not name the file: {text}");
-            let says_what_to_do = ["restore", "remove", "name another file", "start the newer", "again"];
+            let says_what_to_do = ["put no older copy", "remove", "name another file", "start the newer", "again"];
             assert!(says_what_to_do.iter().any(|word| text.contains(word)), "{what}: what to do? {text}");
             Fate::Refused(text)
         }

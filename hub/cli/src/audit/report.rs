@@ -65,7 +65,8 @@ pub(super) struct Report {
     records_per_s: u64,
 }
 
-const ADVICE_STORE: &str = "stop the hub, keep the file, restore the backup (`raccordo restore`)";
+const ADVICE_STORE: &str =
+    "stop the hub, keep the file, and put no older copy in its place before reading docs/runbook.md, `store`";
 const ADVICE_ARCHIVE: &str = "copy this file from a backup of the archive; if the log still holds its records, the hub writes it again by itself";
 const ADVICE_BLOB: &str = "copy the file from a backup of the blobs";
 
@@ -86,7 +87,7 @@ impl Finding {
 
     /// The archive and the log do not meet.
     pub(super) fn join(file: &Path, place: String, offset: u64, detail: String) -> Self {
-        let advice = "archive and store are not of the same time: restore both from one backup".to_owned();
+        let advice = "archive and store are not of the same time: one of the two is an older copy; find the newer files (docs/runbook.md, `recovery`)".to_owned();
         Self { rank: 1, place, offset: Some(offset), detail, file: file.display().to_string(), advice }
     }
 

@@ -6,17 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use raccordo::demo::{Answer, Offer, People, Sender, World, WorldSettings, repository};
+use raccordo::demo::{Answer, Offer, People, Sender, World, repository};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
 
 use crate::life::Life;
-use crate::verdict::{Operator, every_taken_order_ends_paid, judge, many_orders, the_ledger_is_what_the_journal_says};
+use crate::verdict::{
+    Operator, every_taken_order_ends_paid, judge, many_orders, quick_world, the_ledger_is_what_the_journal_says,
+};
 
 const ORDERS: usize = 500;
 const KILLS: usize = 30;
 const SENDERS: usize = 8;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thirty_kills_lose_nothing_and_send_nothing_twice() {
     let seed: u64 = std::env::var("RACCORDO_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_261_124);
@@ -24,14 +27,7 @@ async fn thirty_kills_lose_nothing_and_send_nothing_twice() {
     let mut random = StdRng::seed_from_u64(seed);
     let root = repository().expect("repository");
     let dir = tempfile::tempdir().expect("folder");
-    let settings = WorldSettings {
-        pace: Duration::from_millis(100),
-        outcomes: Duration::from_millis(100),
-        seed,
-        patience: Duration::from_secs(4),
-        ..WorldSettings::default()
-    };
-    let world = Arc::new(World::prepare(&root, &dir.path().join("world"), settings).await.expect("world"));
+    let world = Arc::new(quick_world(&root, dir.path(), seed, Duration::from_secs(4)).await);
     world
         .faults(&json!({
             "reset_before_body": { "chance": 0.04 }, "reset_after_taken": { "chance": 0.04 },

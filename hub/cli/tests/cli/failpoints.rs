@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hub_failpoint::Point;
-use raccordo::demo::{Answer, Offer, People, Sender, World, WorldSettings, repository};
+use raccordo::demo::{Answer, Offer, People, Sender, World, repository};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::task::JoinSet;
@@ -17,7 +17,9 @@ use tokio::task::JoinSet;
 use crate::doomed::Doomed;
 use crate::life::Life;
 use crate::notices::Notices;
-use crate::verdict::{Operator, every_taken_order_ends_paid, judge, many_orders, the_ledger_is_what_the_journal_says};
+use crate::verdict::{
+    Operator, every_taken_order_ends_paid, judge, many_orders, quick_world, the_ledger_is_what_the_journal_says,
+};
 
 /// How long a life may take to reach its point.
 const DIES_WITHIN: Duration = Duration::from_secs(60);
@@ -54,14 +56,7 @@ async fn the_hub_dies_at_every_fail_point_and_nothing_is_lost_or_sent_twice() {
     let begun = Instant::now();
     let root = repository().expect("repository");
     let dir = tempfile::tempdir().expect("folder");
-    let settings = WorldSettings {
-        pace: Duration::from_millis(100),
-        outcomes: Duration::from_millis(100),
-        seed,
-        patience: Duration::from_secs(1),
-        ..WorldSettings::default()
-    };
-    let world = World::prepare(&root, &dir.path().join("world"), settings).await.expect("world");
+    let world = quick_world(&root, dir.path(), seed, Duration::from_secs(1)).await;
     let notices = Notices::prepare(&world).await;
     let mut scene = Scene::new(&world, &root, seed).await;
     let rounds = if std::env::var_os("RACCORDO_LONG").is_some() { 4 } else { 1 };

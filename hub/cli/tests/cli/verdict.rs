@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use raccordo::demo::{Offer, Order, World, load_orders};
+use raccordo::demo::{Offer, Order, World, WorldSettings, load_orders};
 use serde_json::{Value, json};
 
 /// After the last kill, everything has to come to an end within this time.
@@ -14,6 +14,13 @@ const END_WITHIN: Duration = Duration::from_secs(240);
 
 /// Cases of parked in-doubt messages: what was decided, and the reason that the hub gave.
 pub(crate) type Released = HashMap<String, (&'static str, String)>;
+
+/// A world that answers fast, and whose hub asks about a doubt no longer than `patience`.
+pub(crate) async fn quick_world(root: &Path, dir: &Path, seed: u64, patience: Duration) -> World {
+    let fast = Duration::from_millis(100);
+    let settings = WorldSettings { pace: fast, outcomes: fast, seed, patience, ..WorldSettings::default() };
+    World::prepare(root, &dir.join("world"), settings).await.expect("world")
+}
 
 /// Many orders made from the good samples: other numbers, each its own.
 pub(crate) fn many_orders(root: &Path, prefix: &str, count: usize) -> Vec<Offer> {

@@ -146,5 +146,7 @@ fn time_of(place: Place, record: &Stored) -> Result<Timestamp, Error> {
 }
 
 fn wrong(place: Place, detail: String) -> Error {
-    Error::Format(format!("{place}: {detail}; nothing is trimmed: restore archive and store from one backup"))
+    Error::Format(format!(
+        "{place}: {detail}; nothing is trimmed: archive and store are not of the same time, find the newer files"
+    ))
 }

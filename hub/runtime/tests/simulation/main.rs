@@ -72,7 +72,7 @@ fn report(history: &History, error: &str) -> String {
     let small = shrink::shrink(history, |part| simulate(part, None, false).result.is_err());
     let Outcome { result, story, .. } = simulate(&small, None, true);
     let kept: Vec<String> = small.ids().iter().map(ToString::to_string).collect();
-    let command = "cargo test -p hub-runtime --test simulation every_history -- --nocapture";
+    let command = "cargo test --workspace --test simulation every_history -- --nocapture";
     format!(
         "seed {}: {error}\n\nthe smallest part of it that fails: {}\n{small}\nwhat happened:\n{story}\n\n\
          see it again: RACCORDO_SEED={} {command}\n\
