@@ -146,7 +146,7 @@ fn check_partitions(conn: &Connection, path: &Path, partitions: u16) -> Result<(
             path.display()
         ))),
         None => Err(Error::Io(format!(
-            "the store {} has lost its settings: keep the file, and read docs/runbook.md, `store`",
+            "the store {} has lost its settings: keep the file, and put no older copy in its place before reading docs/runbook.md, `store`",
             path.display()
         ))),
     }
