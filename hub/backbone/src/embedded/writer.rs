@@ -15,7 +15,7 @@ use super::group::{Group, Trouble};
 use super::mark::Mark;
 use super::places::{Head, row_id};
 use super::records::chain_at;
-use super::schema::{PAGE_BYTES, count_transactions};
+use super::schema::{count_transactions, page_bytes};
 use super::shared::{Room, Shared, closed};
 use super::view::{View, ViewError};
 use crate::{Commit, Error, Offset, Place};
@@ -246,7 +246,8 @@ impl Writer {
     fn limit(&mut self) -> Result<(), Trouble> {
         let bytes_max = self.shared.bytes_max();
         if bytes_max != self.bytes_max {
-            let pages = bytes_max.map_or(PAGES_MAX, |bytes| (bytes / PAGE_BYTES).clamp(1, PAGES_MAX));
+            let page = page_bytes(&self.conn)?;
+            let pages = bytes_max.map_or(PAGES_MAX, |bytes| (bytes / page).clamp(1, PAGES_MAX));
             let sql = format!("PRAGMA max_page_count = {pages}");
             self.conn.query_row(&sql, [], |row| row.get::<_, i64>(0))?;
             self.bytes_max = bytes_max;

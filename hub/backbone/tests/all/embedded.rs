@@ -117,8 +117,8 @@ async fn every_transaction_is_synced() {
     };
     assert_eq!(read("synchronous").await.expect("pragma"), 2.into(), "full");
     assert_eq!(read("journal_mode").await.expect("pragma"), "wal".to_owned().into());
-    assert_eq!(read("page_size").await.expect("pragma"), 16_384.into());
-    assert_eq!(read("wal_autocheckpoint").await.expect("pragma"), 2_000.into());
+    assert_eq!(read("page_size").await.expect("pragma"), 4_096.into());
+    assert_eq!(read("wal_autocheckpoint").await.expect("pragma"), 8_000.into());
 }
 
 #[tokio::test]

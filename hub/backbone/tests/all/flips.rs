@@ -18,8 +18,8 @@ async fn flip(path: &Path, ending: &str, truth: &Content, seed: u64, times: usiz
         // Half of them where the structure is: SQLite's headers of file, frames and pages, and the cells near them.
         let at = match (n % 2, ending) {
             (0, _) => random.below(good.len()),
-            (_, "-wal") => (32 + random.below(good.len() / 16_408) * 16_408 + random.below(256)).min(good.len() - 1),
-            _ => (random.below(good.len() / 16_384 + 1) * 16_384 + random.below(256)).min(good.len() - 1),
+            (_, "-wal") => (32 + random.below(good.len() / 4_120) * 4_120 + random.below(256)).min(good.len() - 1),
+            _ => (random.below(good.len() / 4_096 + 1) * 4_096 + random.below(256)).min(good.len() - 1),
         };
         let bit = random.below(8);
         copy(path, &bad);

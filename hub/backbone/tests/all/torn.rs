@@ -8,7 +8,7 @@ use hub_backbone::{Backbone, Embedded, EmbeddedSettings};
 use crate::known::{Content, Fate, Random, beside, copy, fate, filled, quick_folder, read, seed_and_times};
 use crate::{PARTITIONS, inbox, one};
 
-const FRAME: u64 = 24 + 16_384;
+const FRAME: u64 = 24 + 4_096;
 const HEADER: u64 = 32;
 
 fn cut(path: &Path, bytes: u64) {
@@ -129,8 +129,8 @@ async fn a_truncated_main_file_is_refused_or_whole() {
         let (killed, truth) = filled(&folder.path().join(in_wal.to_string()), in_wal).await;
         let (bad, mut random) = (folder.path().join("bad.db"), Random(seed_and_times(1).0));
         let length = fs::metadata(&killed).expect("file").len();
-        let pages = (0..=length / 16_384).map(|page| page * 16_384);
-        let at: Vec<u64> = pages.flat_map(|at| [at, at + 1, at + 100, at + random.below(16_384) as u64]).collect();
+        let pages = (0..=length / 4_096).map(|page| page * 4_096);
+        let at: Vec<u64> = pages.flat_map(|at| [at, at + 1, at + 100, at + random.below(4_096) as u64]).collect();
         for at in at.into_iter().filter(|at| *at < length) {
             copy(&killed, &bad);
             cut(&bad, at);
