@@ -70,7 +70,8 @@ impl Workshop {
         current: &[Plan],
     ) -> anyhow::Result<Vec<Plan>> {
         let place = Place::new(Topic::INBOX, 0);
-        let live: BTreeSet<String> = current.iter().map(|plan| version_key(&plan.route, &plan.version)).collect();
+        let keys: Vec<String> = current.iter().map(|plan| version_key(&plan.route, &plan.version)).collect();
+        let live: BTreeSet<&String> = keys.iter().collect();
         let known = backbone.scan(place, "bundle", None, 10_000).await?;
         let mut older = Vec::new();
         for (key, bytes) in &known {
@@ -79,11 +80,16 @@ impl Workshop {
             }
         }
         let mut commit = Commit::new();
-        for file in files {
-            let (key, bundle) = self.bundle(file);
-            if live.contains(&key) && !known.iter().any(|(have, _)| *have == key) {
-                commit.put(place, "bundle", key, serde_json::to_vec(&bundle)?);
+        // Each file has its plan, in order: a route with errors would have ended the start.
+        for (file, live) in files.iter().zip(&keys) {
+            if known.iter().any(|(have, _)| have == live) {
+                continue;
             }
+            let (key, bundle) = self.bundle(file);
+            if key != *live {
+                bail!("{} or a file that it names was changed during the start: start again", file.path);
+            }
+            commit.put(place, "bundle", key, serde_json::to_vec(&bundle)?);
         }
         if !commit.is_empty() {
             failpoint(Point::VersionsCommit);

@@ -9,6 +9,7 @@ mod route;
 mod scope;
 mod steps;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use hub_core::Entities;
@@ -67,7 +68,9 @@ pub struct Checked {
 #[must_use]
 pub fn check(files: &[RouteFile], world: &World<'_>) -> Checked {
     let sources: Vec<Source> = files.iter().map(|file| Source::new(&file.path, &file.text)).collect();
-    let mut parts: Vec<(Reader<'_>, Option<Read>)> = sources.iter().map(|source| read(source, world)).collect();
+    let judged = Judged::default();
+    let mut parts: Vec<(Reader<'_>, Option<Read>)> =
+        sources.iter().map(|source| read(source, world, &judged)).collect();
     across(&mut parts);
     let mut checked = Checked { plans: Vec::new(), problems: Vec::new() };
     for (reader, read) in parts {
@@ -81,8 +84,11 @@ pub fn check(files: &[RouteFile], world: &World<'_>) -> Checked {
     checked
 }
 
-fn read<'a>(source: &'a Source, world: &'a World<'a>) -> (Reader<'a>, Option<Read>) {
-    let mut reader = Reader::new(source, world);
+/// What was found out about the files that routes name, each judged once: the problem, or `None`.
+type Judged = RefCell<BTreeMap<String, Option<String>>>;
+
+fn read<'a>(source: &'a Source, world: &'a World<'a>, judged: &'a Judged) -> (Reader<'a>, Option<Read>) {
+    let mut reader = Reader::new(source, world, judged);
     let root: Option<Node> = match syntax::parse(source) {
         Ok((root, problems)) => {
             reader.report.problems.extend(problems);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hub_core::plugin::{ConfigError, OpenCx, OpenError, StepConfig};
-use hub_core::{Applied, Bytesize, Message, Problem, Scope, Step, StepError};
+use hub_core::{Applied, Bytesize, Message, Problem, Scope, Step, StepError, sha256_hex};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use transform_xml::{Limits, Schema};
@@ -40,10 +40,28 @@ pub struct Validate {
     pub max: Option<Bytesize>,
 }
 
+/// Elements by which an XML Schema reads further files.
+const READS_MORE: [&str; 4] = ["include", "import", "redefine", "override"];
+
+/// Whether an XML text may hold an element of this local name, whatever its prefix.
+fn holds_element(xml: &[u8], name: &str) -> bool {
+    let marked = |found: &[u8]| matches!(found, [b'<' | b':', rest @ ..] if rest == name.as_bytes());
+    xml.windows(name.len() + 1).any(marked)
+}
+
 impl Validate {
     fn bytes_max(&self) -> usize {
         let bytes = self.max.map_or(BYTES_MAX, |max| max.0).min(BYTES_CEILING);
         usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
+    /// What this judge is, so that routes which name the same schema share it: its file, the bytes in it, its limit. A schema
+    /// that reads further files has none: they may have changed.
+    fn fingerprint(&self, cx: &OpenCx) -> Option<String> {
+        let file = cx.path(self.json_schema.as_ref().or(self.xsd.as_ref())?);
+        let bytes = std::fs::read(&file).ok()?;
+        let alone = self.xsd.is_none() || !READS_MORE.iter().any(|word| holds_element(&bytes, word));
+        alone.then(|| format!("{} {} {}", sha256_hex(&bytes), self.bytes_max(), file.display()))
     }
 
     fn judge(&self, cx: &OpenCx) -> Result<Judge, OpenError> {
@@ -93,7 +111,11 @@ impl StepConfig for Validate {
     }
 
     async fn open(&self, cx: &OpenCx) -> Result<Arc<dyn Step>, OpenError> {
-        Ok(Arc::new(self.judge(cx)?))
+        let judge: Arc<Judge> = match self.fingerprint(cx) {
+            Some(name) => cx.shared.get_or_make(&name, || self.judge(cx))?,
+            None => Arc::new(self.judge(cx)?),
+        };
+        Ok(judge)
     }
 }
 

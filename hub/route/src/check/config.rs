@@ -297,16 +297,19 @@ impl Reader<'_> {
         if !file.ends_with(".json") {
             return;
         }
-        let schema = serde_json::from_slice::<Value>(&bytes);
-        let problem = match &schema {
-            Err(e) => Some(format!("`{file}` is not JSON: {e}")),
-            Ok(schema) => {
-                jsonschema::validator_for(schema).err().map(|e| format!("`{file}` is not a JSON schema: {e}"))
-            }
-        };
+        let mut judged = self.judged.borrow_mut();
+        let problem = judged.entry(file.to_string()).or_insert_with(|| schema_problem(file, &bytes));
         if let Some(message) = problem {
-            self.report.error(span, "bad-file", message);
+            self.report.error(span, "bad-file", message.clone());
         }
+    }
+}
+
+/// What is wrong with a JSON schema.
+fn schema_problem(file: &str, bytes: &[u8]) -> Option<String> {
+    match serde_json::from_slice::<Value>(bytes) {
+        Err(e) => Some(format!("`{file}` is not JSON: {e}")),
+        Ok(schema) => jsonschema::validator_for(&schema).err().map(|e| format!("`{file}` is not a JSON schema: {e}")),
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hub_core::Span as Duration;
 
-use super::World;
 use super::report::Report;
+use super::{Judged, World};
 use crate::language::{Field, ROLES, Shape, Ty};
 use crate::nearest;
 use crate::syntax::{self, Data, Node, Source, Span};
@@ -14,6 +14,8 @@ use crate::syntax::{self, Data, Node, Source, Span};
 pub(crate) struct Reader<'a> {
     pub(crate) report: Report<'a>,
     pub(crate) world: &'a World<'a>,
+    /// Files that this check has judged already, for another route.
+    pub(super) judged: &'a Judged,
     /// All names bound by `as` anywhere in the file, with their lines: for better hints.
     pub(crate) binds: BTreeMap<String, usize>,
     /// Files that the route names.
@@ -36,10 +38,11 @@ impl<'n> Fields<'n> {
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(source: &'a Source, world: &'a World<'a>) -> Self {
+    pub(super) fn new(source: &'a Source, world: &'a World<'a>, judged: &'a Judged) -> Self {
         Self {
             report: Report::new(source),
             world,
+            judged,
             binds: BTreeMap::new(),
             files: BTreeSet::new(),
             awaits: Vec::new(),
