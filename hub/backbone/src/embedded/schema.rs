@@ -53,8 +53,10 @@ pub(super) fn open(path: &Path, partitions: u16) -> Result<(Connection, Places),
     conn.busy_timeout(BUSY).map_err(|e| at(&e))?;
     check_version(&conn, path)?;
     set_up(&conn).map_err(|e| at(&e))?;
-    make_tables(&mut conn, partitions).map_err(|e| at(&e))?;
-    sync_folder(path)?;
+    let made = make_tables(&mut conn, partitions).map_err(|e| at(&e))?;
+    if made {
+        sync_folder(path)?;
+    }
     check_partitions(&conn, path, partitions)?;
     let places = Places::load(&conn, partitions)?;
     Ok((conn, places))
@@ -130,8 +132,10 @@ pub(super) fn count_transactions(conn: &Connection, transactions: u64) -> rusqli
     }
 }
 
-/// All tables appear in one transaction, with the version: a file that was cut off while it was made is still a new one.
-fn make_tables(conn: &mut Connection, partitions: u16) -> rusqlite::Result<()> {
+/// All tables appear in one transaction, with the version: a file that was cut off while it was made is still a new one. Says
+/// whether it has made them. (That the folder of an older file is durable is known: with the write-ahead log that this very
+/// file was made through, SQLite has synced it.)
+fn make_tables(conn: &mut Connection, partitions: u16) -> rusqlite::Result<bool> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version == 0 {
@@ -141,7 +145,7 @@ fn make_tables(conn: &mut Connection, partitions: u16) -> rusqlite::Result<()> {
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     }
-    tx.commit()
+    tx.commit().map(|()| version == 0)
 }
 
 fn check_partitions(conn: &Connection, path: &Path, partitions: u16) -> Result<(), Error> {
