@@ -74,7 +74,7 @@ impl FileBlobs {
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, Error> {
         let folder = folder.into();
         let tmp = folder.join("tmp");
-        let made = fs::create_dir_all(&tmp).and_then(|()| sync(&folder)).and_then(|()| clean(&tmp));
+        let made = make(&folder, &tmp).and_then(|()| clean(&tmp));
         made.map_err(|e| Error::Io(format!("the blob folder {} cannot be used: {e}", folder.display())))?;
         Ok(Self::of(folder, None))
     }
@@ -138,6 +138,16 @@ impl Drop for Waits<'_> {
     fn drop(&mut self) {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).blobs -= 1;
     }
+}
+
+/// Makes the folder durable, once.
+fn make(folder: &Path, tmp: &Path) -> std::io::Result<()> {
+    if tmp.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(tmp)?;
+    sync(folder)?;
+    folder.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), sync)
 }
 
 impl FileShared {

@@ -1,6 +1,6 @@
 //! Texts.
 
-use std::sync::LazyLock;
+use regex::RegexBuilder;
 
 use super::super::value::{Fault, Val};
 use super::Args;
@@ -118,19 +118,13 @@ fn limit(bytes: usize) -> Result<(), Fault> {
     if bytes > BYTES_MAX { Err(Fault::new(format!("text longer than {BYTES_MAX} bytes"))) } else { Ok(()) }
 }
 
-/// The pattern engine is the one that the cel crate brings (linear in the text, no backtracking).
-static MATCHES: LazyLock<Option<cel::Program>> = LazyLock::new(|| cel::Program::compile("s.matches(p)").ok());
+/// Largest compiled pattern, in bytes.
+const PATTERN_MAX: usize = 1 << 20;
 
+/// Linear in the text, no backtracking.
 fn found(text: &str, pattern: &str) -> Result<bool, String> {
-    let mut context = cel::Context::default();
-    context.add_variable_from_value("s", text);
-    context.add_variable_from_value("p", pattern);
-    let program = MATCHES.as_ref().ok_or("the pattern engine is not there")?;
-    match program.execute(&context) {
-        Ok(cel::Value::Bool(found)) => Ok(found),
-        Ok(_) => Err("the pattern engine gave no truth value".into()),
-        Err(e) => Err(e.to_string()),
-    }
+    let pattern = RegexBuilder::new(pattern).size_limit(PATTERN_MAX).dfa_size_limit(PATTERN_MAX).build();
+    pattern.map(|pattern| pattern.is_match(text)).map_err(|e| format!("the pattern cannot be used: {e}"))
 }
 
 /// Whether a pattern can be read.
