@@ -40,6 +40,9 @@ pub(crate) struct Options {
     /// Leaves out the ledger, which takes longest: it is a view, and can be computed anew
     #[arg(long)]
     without_ledger: bool,
+    /// Judges as of this instant which documents must still be there (default: now), for example 2036-01-01T00:00:00Z
+    #[arg(long)]
+    at: Option<Timestamp>,
 }
 
 /// One piece of work of an audit.
@@ -87,7 +90,7 @@ impl Counts {
 pub(crate) fn verify(options: &Options) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
     let config = Config::load_names(&options.config)?;
-    let report = match Audit::begin(&config) {
+    let report = match Audit::begin(&config, options.at.unwrap_or_else(|| SystemClock.now())) {
         Ok(audit) => {
             audit.run(&audit.jobs(!options.without_ledger));
             Report::of(&audit, begun.elapsed())
@@ -104,12 +107,12 @@ pub(crate) fn verify(options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 impl Audit {
-    fn begin(config: &Config) -> Result<Self, hub_backbone::Error> {
+    fn begin(config: &Config, now: Timestamp) -> Result<Self, hub_backbone::Error> {
         Ok(Self {
             look: Look::open(config.store())?,
             archive: Archive::look(config.archive())?,
             blobs: FileBlobs::look(config.blobs()),
-            now: SystemClock.now(),
+            now,
             evidence: config.settings.retention.evidence.0,
             counts: Counts::default(),
             findings: Mutex::default(),

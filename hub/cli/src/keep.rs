@@ -25,9 +25,18 @@ pub(crate) fn document_of(event: &Event, evidence: Duration) -> Option<(String, 
 }
 
 /// The ledger's word on what may be taken away. The ledger changes in the journal's own transactions, so it is never behind.
-pub(crate) struct Kept {
+#[derive(Debug)]
+pub struct Kept {
     store: Arc<Embedded>,
     evidence: Duration,
+}
+
+impl Kept {
+    /// The ledger in a store; `evidence`: how long what people were shown and what was parked is kept.
+    #[must_use]
+    pub fn new(store: Arc<Embedded>, evidence: Duration) -> Self {
+        Self { store, evidence }
+    }
 }
 
 #[async_trait]
@@ -62,6 +71,6 @@ pub(crate) fn retention(
         sweep_every: settings.blobs.every.0,
         archive,
         blobs,
-        history: Arc::new(Kept { store: store.clone(), evidence: settings.evidence.0 }),
+        history: Arc::new(Kept::new(store.clone(), settings.evidence.0)),
     }
 }

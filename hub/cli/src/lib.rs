@@ -20,3 +20,4 @@ mod status;
 mod watch;
 
 pub use command::main;
+pub use keep::Kept;

@@ -34,3 +34,5 @@ mod status;
 mod verdict;
 #[path = "cli/versions.rs"]
 mod versions;
+#[path = "cli/years.rs"]
+mod years;

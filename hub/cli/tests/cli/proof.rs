@@ -23,7 +23,12 @@ fn raccordo(args: &[&str], config: &Path) -> Output {
 
 /// Runs an audit; gives whether all is well, and the report.
 pub(crate) fn audit(config: &Path) -> (bool, Value) {
-    let run = raccordo(&["audit", "verify", "--json"], config);
+    audit_with(config, &[])
+}
+
+/// The same with more options.
+pub(crate) fn audit_with(config: &Path, more: &[&str]) -> (bool, Value) {
+    let run = raccordo(&[&["audit", "verify", "--json"], more].concat(), config);
     let report: Value = serde_json::from_slice(&run.stdout)
         .unwrap_or_else(|e| panic!("{e}: {} {:?}", String::from_utf8_lossy(&run.stderr), run.status));
     let ok = report["ok"].as_bool().expect("a verdict");
