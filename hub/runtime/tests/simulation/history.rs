@@ -9,6 +9,8 @@ use rand::{Rng, SeedableRng};
 
 /// Orders of one history.
 const ORDERS_MAX: u32 = 6;
+/// More questions than the hub has patience for.
+const QUESTIONS_MAX: u32 = 20;
 /// Bytes that were handed to the network arrive within this time or never: less than the sinks' `settles_after`.
 const TRANSIT_MAX_MS: u64 = 50_000;
 
@@ -111,6 +113,8 @@ pub(crate) enum Act {
     Silent { arrives: Option<u64> },
     /// It takes this long to come to the crossing.
     Slow { before: u64 },
+    /// The process freezes between the crossing and the first byte; what it sends when it thaws is on its way this long.
+    Frozen { ms: u64, usurped: bool, transit: u64 },
     /// The sink's code fails, before or after the crossing.
     Panic { crossed: bool, arrives: Option<u64> },
 }
@@ -250,8 +254,12 @@ impl Make {
                 }
             }
         }
-        for question in 1..=4 {
-            if self.rng.random_bool(0.3) {
+        // Some receivers never know, until the hub's patience is over.
+        let mute = self.rng.random_bool(0.1);
+        for question in 1..=if mute { QUESTIONS_MAX } else { 4 } {
+            if mute {
+                items.push(Item::Says { n, question, says: Says::Unknown });
+            } else if self.rng.random_bool(0.3) {
                 items.push(Item::Says { n, question, says: self.says() });
             }
         }
@@ -270,9 +278,16 @@ impl Make {
             32..42 => Act::Rejected,
             42..65 => Act::Reset { arrives },
             65..75 => Act::Silent { arrives },
-            75..90 => Act::Slow { before: self.span(60_000) },
+            75..84 => Act::Slow { before: self.span(60_000) },
+            84..91 => self.frozen(),
             _ => Act::Panic { crossed: self.rng.random(), arrives },
         }
+    }
+
+    /// For longer than a question to the receiver takes, mostly.
+    fn frozen(&mut self) -> Act {
+        let ms = self.rng.random_range(1_000..600_000);
+        Act::Frozen { ms, usurped: self.rng.random_bool(0.7), transit: self.span(TRANSIT_MAX_MS) }
     }
 
     fn says(&mut self) -> Says {

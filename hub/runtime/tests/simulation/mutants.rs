@@ -33,8 +33,6 @@ pub(crate) enum Mutant {
     LedgerForgets,
     /// A record of the journal changes after it was written.
     DamagesTheJournal,
-    /// The boot clock says nothing about a doubt: a wall clock that was set right again ends the waiting.
-    TrustsTheWallClock,
 }
 
 impl Mutant {
@@ -50,10 +48,7 @@ impl Mutant {
         HashMap::from([("sim".into(), HashMap::from([("mutant".into(), json!(index))]))])
     }
 
-    /// Those that this many histories are not known to find: freezes behind a crossing are too rare in them yet.
-    pub(crate) const UNPROVED: [Self; 3] = [Self::BelievesOthersDead, Self::ReleasesTheLane, Self::TrustsTheWallClock];
-
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::LosesIntents,
         Self::AcknowledgesEarly,
         Self::ForgetsOutputs,
@@ -66,6 +61,5 @@ impl Mutant {
         Self::MovesAsItLikes,
         Self::LedgerForgets,
         Self::DamagesTheJournal,
-        Self::TrustsTheWallClock,
     ];
 }

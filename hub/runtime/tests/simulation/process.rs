@@ -50,6 +50,12 @@ impl Process {
         self.frozen.store(true, Ordering::SeqCst);
     }
 
+    /// Freezes for a while; `usurped`: another hub takes the store over meanwhile.
+    pub(crate) fn freeze_for(&self, ms: u64, usurped: bool) {
+        self.freeze();
+        self.world.wish(self.number, Wish::Thaw { ms, usurped });
+    }
+
     pub(crate) fn thaw(&self) {
         self.frozen.store(false, Ordering::SeqCst);
         self.changed.notify_waiters();
@@ -89,10 +95,7 @@ impl Process {
                 self.kill();
                 self.world.wish(self.number, Wish::Start { down });
             }
-            Fault::Freeze { ms, usurped } => {
-                self.freeze();
-                self.world.wish(self.number, Wish::Thaw { ms, usurped });
-            }
+            Fault::Freeze { ms, usurped } => self.freeze_for(ms, usurped),
             Fault::Delay { ms } => tokio::time::sleep(Duration::from_millis(ms)).await,
             Fault::Refuse | Fault::Lose => return Some(fault),
         }

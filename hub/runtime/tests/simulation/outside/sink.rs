@@ -157,6 +157,14 @@ impl Receiver {
                 self.hand_over(call, attempt, Some(transit)).await?;
                 after(transit + answer + 1).await;
             }
+            Act::Frozen { ms, usurped, transit } => {
+                call.cross(attempt)?;
+                call.process.world.fated("freezes behind a crossing");
+                call.process.freeze_for(ms, usurped);
+                call.process.gate().await;
+                call.fly(Some(transit));
+                after(transit + 1).await;
+            }
             Act::Rejected => {
                 self.hand_over(call, attempt, None).await?;
                 after(1).await;
