@@ -8,7 +8,7 @@ use hub_admin::{AdminSettings, AdminState, AlarmWatch};
 use hub_backbone::{Archive, Backbone, Embedded, EmbeddedSettings, FileBlobs};
 use hub_ledger::{Ledger, LedgerView};
 use hub_runtime::{Hub, HubSettings, Operate, RuntimeLimits, SystemClock};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
@@ -30,6 +30,7 @@ impl App {
     /// Starts a hub; on return its routes are open (sources may still be connecting).
     pub(crate) async fn start(config: &Path) -> anyhow::Result<Self> {
         let config = Config::load(config)?;
+        let metrics = config.settings.admin.as_ref().map(|_| record());
         let workshop = Workshop::new(&config)?;
         let files = route_files(&config.path(&config.settings.routes))?;
         let checked = workshop.check(&files);
@@ -66,7 +67,10 @@ impl App {
         let watch = AlarmWatch::new(operate.clone(), ledger, Arc::new(SystemClock), config.settings.alarms);
         hub.retain(keep::retention(&config, &store, archive, blobs));
         let admin = match &config.settings.admin {
-            Some(settings) => Some(start_admin(settings, &config, &store, operate, watch.clone()).await?),
+            Some(settings) => {
+                let state = AdminState::new(Ledger::new(store.clone()), operate, watch.clone());
+                Some(start_admin(settings, &config, with_metrics(state, metrics).await).await?)
+            }
             None => None,
         };
         let watching = tokio::spawn(watch.run());
@@ -86,19 +90,27 @@ impl App {
     }
 }
 
+/// Records figures for `/metrics`, beside everything else of the start: the exporter compares the machine's clocks first, for
+/// some 25 ms of computing.
+fn record() -> JoinHandle<Option<PrometheusHandle>> {
+    // One recorder for each process: a second hub in it (tests) has only the ledger's own figures.
+    tokio::task::spawn_blocking(|| PrometheusBuilder::new().install_recorder().ok())
+}
+
+async fn with_metrics(state: AdminState, metrics: Option<JoinHandle<Option<PrometheusHandle>>>) -> AdminState {
+    let Some(metrics) = metrics else { return state };
+    match metrics.await {
+        Ok(Some(metrics)) => state.with_metrics(metrics),
+        _ => state,
+    }
+}
+
 async fn start_admin(
     settings: &hub_core::Value,
     config: &Config,
-    store: &Arc<Embedded>,
-    operate: Arc<dyn Operate>,
-    watch: AlarmWatch,
+    state: AdminState,
 ) -> anyhow::Result<hub_admin::Running> {
     let settings = AdminSettings::deserialize(settings).context("config/hub.yaml, `admin`")?;
-    let mut state = AdminState::new(Ledger::new(store.clone()), operate, watch);
-    // One recorder for each process: a second hub in it (tests) has only the ledger's own figures.
-    if let Ok(metrics) = PrometheusBuilder::new().install_recorder() {
-        state = state.with_metrics(metrics);
-    }
     hub_admin::serve(settings, state, &config.root).await.context("the admin API cannot start")
 }
 

@@ -17,6 +17,9 @@ const PAGE_BYTES: i64 = 4_096;
 /// When the write-ahead log is written back into the main file, in pages (32 MiB). Inline: on a thread of its own it never
 /// shrank.
 const CHECKPOINT_PAGES: i64 = 8_000;
+/// Pages that the writer keeps in memory, in KiB; it fills up to this and stays there. What falls out is still in the kernel's
+/// cache.
+const CACHE_KIB: i64 = 24 * 1024;
 /// How long SQLite itself waits for another program that holds the database.
 const BUSY: Duration = Duration::from_secs(2);
 /// Partitions of a topic, at most.
@@ -77,7 +80,7 @@ fn set_up(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
     conn.pragma_update(None, "synchronous", "full")?;
     conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-    conn.pragma_update(None, "cache_size", -65_536)?;
+    conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
     conn.pragma_update(None, "temp_store", "memory")
 }
 
