@@ -4,6 +4,7 @@
 mod runtime {
     mod admission;
     mod crashes;
+    mod damage;
     mod flow;
     mod lanes;
     mod outside;

@@ -187,6 +187,14 @@ impl World {
         }
     }
 
+    /// A bit of a record changes on its disk; a second time it is right again.
+    pub(crate) fn damage(&self, place: Place, offset: u64) {
+        match &self.store {
+            Store::Memory(memory) => assert!(memory.damage(place, offset), "{place} has a record {offset}"),
+            Store::Embedded { .. } => unreachable!("the file has tests of its own, in hub/backbone"),
+        }
+    }
+
     pub(crate) fn set_fault(&self, hook: Option<FaultHook>) {
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = hook;
     }
