@@ -107,7 +107,8 @@ pub(crate) fn open_store(config: &Config) -> anyhow::Result<Arc<Embedded>> {
     let BackboneSettings::Embedded(embedded) = &config.settings.backbone;
     let data = config.data();
     std::fs::create_dir_all(&data).with_context(|| format!("cannot make the folder {}", data.display()))?;
-    let settings = EmbeddedSettings::new(config.store(), embedded.partitions).with_view(LedgerView);
+    let settings =
+        EmbeddedSettings::new(config.store(), embedded.partitions).with_view(LedgerView).with_anchor(config.anchor()?);
     let store = Embedded::open(settings)?;
     tracing::info!(epoch = store.epoch(), "store open");
     Ok(Arc::new(store))

@@ -92,5 +92,6 @@ fn name_of(kind: AlarmKind) -> &'static str {
         AlarmKind::DiskFull => "disk-full",
         AlarmKind::Busy => "store-busy",
         AlarmKind::Failed => "store-failed",
+        AlarmKind::Anchor => "anchor",
     }
 }

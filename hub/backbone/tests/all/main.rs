@@ -1,5 +1,6 @@
 //! Tests of the backbones from outside: the contract, damage, crashes, full disks.
 
+mod anchor;
 mod archive;
 mod blobs;
 mod collect;
