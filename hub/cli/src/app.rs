@@ -41,7 +41,7 @@ impl App {
         let _ = hub_ledger::catch_up(&store, &archive).await?;
         let blobs = Arc::new(FileBlobs::open(config.blobs())?);
         let older = workshop.keep_versions(&*store, &files, &checked.plans).await?;
-        let mut hub = Hub::start(HubSettings {
+        let settings = HubSettings {
             backbone: store.clone(),
             blobs: blobs.clone(),
             clock: Arc::new(SystemClock),
@@ -58,8 +58,8 @@ impl App {
                 transport_keys: config.settings.retention.transport_keys.0,
                 ..RuntimeLimits::default()
             },
-        })
-        .await?;
+        };
+        let mut hub = Hub::start_over(settings, store.recovery().map(found)).await?;
         let operate: Arc<dyn Operate> =
             Arc::new(Watched { hub: hub.operate(), store: store.clone(), files: blobs.clone() });
         let ledger = Ledger::new(store.clone());
@@ -84,6 +84,18 @@ impl App {
         self.store.close().await;
         Ok(stopped?)
     }
+}
+
+/// What the store's opening has found, for the runtime.
+fn found(recovery: hub_backbone::Recovery) -> hub_runtime::Recovery {
+    let gap = |gap: &hub_backbone::Gap| {
+        format!(
+            "{}: the store has records up to {}, the anchor saw {}: {}",
+            gap.place, gap.has, gap.anchored, gap.detail
+        )
+    };
+    let gaps = recovery.gaps.iter().map(gap).collect();
+    hub_runtime::Recovery { id: recovery.id, reason: recovery.reason, gaps }
 }
 
 async fn start_admin(

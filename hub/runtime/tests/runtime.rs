@@ -8,6 +8,7 @@ mod runtime {
     mod lanes;
     mod outside;
     mod overload;
+    mod recovery;
     mod retention;
     mod sends;
     mod steps;

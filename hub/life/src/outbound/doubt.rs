@@ -119,9 +119,7 @@ impl Doubt {
             Value::Null => String::new(),
             evidence => format!(", last evidence: {}", shortened(&evidence.to_string())),
         };
-        format!(
-            "{told}: {cause}; {fence}; the receiver was asked {asked} times{evidence}"
-        )
+        format!("{told}: {cause}; {fence}; the receiver was asked {asked} times{evidence}")
     }
 }
 

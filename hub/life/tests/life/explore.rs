@@ -51,7 +51,11 @@ pub(crate) fn key(out: &Outbound) -> OutKey {
         State::InDoubt { asking: Some(at), .. } => second(at) + 1,
         _ => 0,
     };
-    (state, [out.attempts, out.failures, asking], [out.witness.is_some(), out.doubted, out.lost.is_some_and(|lost| lost.only)])
+    (
+        state,
+        [out.attempts, out.failures, asking],
+        [out.witness.is_some(), out.doubted, out.lost.is_some_and(|lost| lost.only)],
+    )
 }
 
 /// What tells two points apart.

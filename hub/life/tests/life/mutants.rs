@@ -250,7 +250,12 @@ fn unknown_counts_before_the_lane_is_released(out: &Outbound, event: Event, now:
     }
 }
 
-fn a_released_lane_does_not_wait_until_it_settles(out: &Outbound, event: Event, now: &Now<'_>, policy: &Policy) -> Next {
+fn a_released_lane_does_not_wait_until_it_settles(
+    out: &Outbound,
+    event: Event,
+    now: &Now<'_>,
+    policy: &Policy,
+) -> Next {
     let hasty = Policy { settles_after: Duration::ZERO, ..policy.clone() };
     match (&out.state, &event) {
         (State::InDoubt { epoch, .. }, Event::Asked { .. } | Event::Vouched) if epoch == LOST => {

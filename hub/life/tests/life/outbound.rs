@@ -323,13 +323,20 @@ fn what_a_lost_life_may_have_sent_goes_out_only_after_a_person_and_a_settled_que
     let (out, _) = hears_nothing(&out, 10, &policy);
     assert!(matches!(out.state, State::InDoubt { .. }));
     let (out, commands) = hears_nothing(&out, 13, &policy);
-    assert!(matches!(commands[..], [Command::Park { kind: ParkedKind::InDoubt, .. }]), "patience is over: {commands:?}");
+    assert!(
+        matches!(commands[..], [Command::Park { kind: ParkedKind::InDoubt, .. }]),
+        "patience is over: {commands:?}"
+    );
     let State::Parked { reason, .. } = &out.state else { panic!("{:?}", out.state) };
     assert!(reason.contains("after 0 known attempts") && reason.contains("nobody has released the lane"), "{reason}");
 
     let (out, commands) = advance(&out, Event::Vouched, &at(20), &policy);
     assert_eq!(commands, [Command::Released { action: "ask_again" }, Command::WakeAt(ts(22))]);
-    assert_eq!(advance(&out, Event::AskDue, &at(21), &policy).1, [Command::WakeAt(ts(22))], "not before it has settled");
+    assert_eq!(
+        advance(&out, Event::AskDue, &at(21), &policy).1,
+        [Command::WakeAt(ts(22))],
+        "not before it has settled"
+    );
     let (out, commands) = hears_nothing(&out, 22, &policy);
     assert_eq!((&out.state, commands), (&State::Ready { not_before: ts(22) }, vec![Command::WakeAt(ts(22))]));
     assert_eq!((out.failures, out.lost.map(|lost| lost.only)), (0, Some(false)));
