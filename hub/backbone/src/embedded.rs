@@ -15,6 +15,7 @@
 
 mod alarm;
 mod anchor;
+pub(crate) mod copy;
 mod epochs;
 mod group;
 mod lock;

@@ -10,6 +10,7 @@
 mod api;
 
 pub mod archive;
+pub mod backup;
 pub mod blobs;
 pub mod chain;
 pub mod contract;

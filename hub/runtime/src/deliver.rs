@@ -192,8 +192,8 @@ impl Worker for DeliverWorker {
             for (id, bytes) in page {
                 let life: Life = decode("life of an outbound message", &self.shared.claims().whole(bytes).await?)?;
                 // in a released lane a stop may have come between the release and its messages
-                let judged = self.is_judged(&life) && !(self.held.is_open() && !self.held.holds(&life.lane));
-                if !judged && life.is_in_reach() {
+                let released = self.held.is_open() && !self.held.holds(&life.lane);
+                if (released || !self.is_judged(&life)) && life.is_in_reach() {
                     self.revisit(&id);
                 }
                 self.recall(&id, life)?;

@@ -110,7 +110,7 @@ impl Recovering {
     /// A partition has learnt that a person has ended it.
     pub(crate) fn over_in_one(&self) {
         let less = |open: u16| Some(open.saturating_sub(1));
-        let _ = self.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+        let _before = self.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
     }
 
     /// What was found, until it is over everywhere.

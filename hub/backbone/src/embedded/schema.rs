@@ -140,11 +140,7 @@ fn make_tables(conn: &mut Connection, partitions: u16) -> rusqlite::Result<()> {
         Places::make(&tx, partitions)?;
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
-    if version < SCHEMA_VERSION {
-        tx.execute_batch(NOTES)?;
-        tx.execute("INSERT OR IGNORE INTO meta VALUES ('store', ?1)", [random().cast_signed()])?;
-        tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-    }
+    add_what_is_newer(&tx, version)?;
     tx.commit()
 }
 
@@ -157,6 +153,23 @@ pub(super) fn identity(conn: &Connection) -> Result<String, Error> {
 /// A number that no other store or life has: names need no seed.
 pub(super) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
+}
+
+/// Brings an older database up to the present version.
+pub(super) fn take_over(conn: &mut Connection) -> rusqlite::Result<()> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    add_what_is_newer(&tx, version)?;
+    tx.commit()
+}
+
+fn add_what_is_newer(conn: &Connection, version: i64) -> rusqlite::Result<()> {
+    if version < SCHEMA_VERSION {
+        conn.execute_batch(NOTES)?;
+        let _rows = conn.execute("INSERT OR IGNORE INTO meta VALUES ('store', ?1)", [random().cast_signed()])?;
+        conn.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    }
+    Ok(())
 }
 
 fn check_partitions(conn: &Connection, path: &Path, partitions: u16) -> Result<(), Error> {

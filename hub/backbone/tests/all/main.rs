@@ -2,6 +2,7 @@
 
 mod anchor;
 mod archive;
+mod backup;
 mod blobs;
 mod collect;
 mod compare;
