@@ -166,7 +166,7 @@ fn names_a_cause(reason: &str) -> bool {
 }
 
 /// Case -> flows that SIOPE+ took and did not refuse.
-fn taken_by_case(flows: &Value) -> BTreeMap<String, Vec<String>> {
+pub(crate) fn taken_by_case(flows: &Value) -> BTreeMap<String, Vec<String>> {
     let mut taken: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for flow in flows.as_array().into_iter().flatten().filter(|flow| flow["result"] == "taken") {
         for line in flow["orders"].as_array().into_iter().flatten() {
