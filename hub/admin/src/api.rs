@@ -7,6 +7,7 @@ pub(crate) mod health;
 pub(crate) mod messages;
 pub(crate) mod metrics;
 pub(crate) mod parked;
+pub(crate) mod recovery;
 pub(crate) mod statistics;
 pub(crate) mod status;
 pub(crate) mod tasks;

@@ -5,7 +5,7 @@ use axum::response::IntoResponse;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::api::{alarms, cases, documents, health, messages, metrics, parked, statistics, status, tasks};
+use crate::api::{alarms, cases, documents, health, messages, metrics, parked, recovery, statistics, status, tasks};
 use crate::problem::Problem;
 
 #[derive(OpenApi)]
@@ -26,6 +26,7 @@ use crate::problem::Problem;
         documents::download,
         tasks::list, tasks::show, tasks::document, tasks::decide,
         parked::list, parked::show, parked::body, parked::release,
+        recovery::show, recovery::release, recovery::end,
         statistics::statistics,
         health::live, health::ready, metrics::metrics,
     ),

@@ -29,6 +29,8 @@ pub enum Right {
     Decide,
     /// Decide about a parked message.
     Release,
+    /// Release what is held after an old store was put back.
+    Recover,
     /// Read the metrics.
     Metrics,
 }
@@ -67,6 +69,7 @@ impl Right {
             // A task may name any role; no role stands above the one it names.
             Self::View | Self::Decide => &Role::ALL,
             Self::Release => &[Operatore, Controllore, Amministratore],
+            Self::Recover => &[Controllore, Amministratore],
             Self::Metrics => &[Operatore, Amministratore, Revisore],
         }
     }

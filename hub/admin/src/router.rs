@@ -8,7 +8,7 @@ use axum::middleware;
 use axum::routing::{get, post};
 use axum::{Router, response::IntoResponse};
 
-use crate::api::{alarms, cases, documents, health, messages, metrics, parked, statistics, status, tasks};
+use crate::api::{alarms, cases, documents, health, messages, metrics, parked, recovery, statistics, status, tasks};
 use crate::ask::BODY_BYTES_MAX;
 use crate::guard::guard;
 use crate::openapi;
@@ -34,6 +34,9 @@ pub(crate) fn router(desk: Arc<Desk>) -> Router {
         .route("/parked/{id}", get(parked::show))
         .route("/parked/{id}/body", get(parked::body))
         .route("/parked/{id}/release", post(parked::release))
+        .route("/recovery", get(recovery::show))
+        .route("/recovery/lanes/{lane}/release", post(recovery::release))
+        .route("/recovery/end", post(recovery::end))
         .route("/statistics", get(statistics::statistics));
     Router::new()
         .nest("/api/v1", v1)

@@ -21,6 +21,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::chain::{Chain, genesis};
 use crate::{Error, Offset, Place, Stored, Topic};
 
+pub(crate) use index::NAME as INDEX;
 pub use index::{Segment, genesis as index_genesis};
 pub use segment::SEGMENT_BYTES_MAX;
 
@@ -110,6 +111,29 @@ impl Archive {
         }
         let path = self.folder.join(&segment.file);
         segment::write(&self.folder, &path, &bytes).map_err(|e| io("write", &path, &e))
+    }
+
+    /// Copies segments into another, empty folder: each is read back first, and `seen` gets its records. Ends at the first
+    /// that `holds` refuses. Gives the copied ones.
+    ///
+    /// # Errors
+    /// As [`Self::check`]; [`Error::Io`] if something cannot be written.
+    pub(crate) fn copy_to(
+        &self,
+        folder: &Path,
+        holds: impl Fn(&Segment) -> bool,
+        mut seen: impl FnMut(&[Stored]),
+    ) -> Result<Vec<Segment>, Error> {
+        fs::create_dir_all(folder).map_err(|e| io("make", folder, &e))?;
+        let mut index = Index::look(folder)?;
+        for segment in self.segments().iter().take_while(|segment| holds(segment)) {
+            seen(&self.check(segment)?);
+            let (path, to) = (self.folder.join(&segment.file), folder.join(&segment.file));
+            let bytes = fs::read(&path).map_err(|e| io("read", &path, &e))?;
+            segment::write(folder, &to, &bytes).map_err(|e| io("write", &to, &e))?;
+            index.append(folder, segment)?;
+        }
+        Ok(index.segments().to_vec())
     }
 
     /// Reads a segment back from the disk: its seal, its header, and every link. Gives its records.

@@ -7,11 +7,15 @@
 //! - [`Look`] reads a store beside a running hub, for audits.
 //! - `lock` keeps a second process out, `mark` knows how far the store had come, `epochs` numbers the lives of the store,
 //!   `schema` makes and checks the file.
+//! - `anchor` writes down at a second path how far the log goes, `recovery` compares at the opening: an old store that was
+//!   put back is not taken for the present one ([`Embedded::recovery`]).
 //! - A full disk is not an error: what waits is tried again until there is room, and [`Embedded::alarms`] says so. Any
 //!   other failure of a write ends the store for good: every later call gets [`Error::Io`], and the hub must be started
 //!   again, so that it recovers from what is really on the disk.
 
 mod alarm;
+mod anchor;
+pub(crate) mod copy;
 mod epochs;
 mod group;
 mod lock;
@@ -20,6 +24,7 @@ mod mark;
 mod places;
 mod readers;
 mod records;
+mod recovery;
 mod schema;
 mod shared;
 mod view;
@@ -42,12 +47,15 @@ use crate::{Backbone, Commit, Error, Offset, Place, Stored};
 pub use alarm::{Alarm, AlarmKind};
 pub use look::{Bounds, Look, Session};
 pub use records::Verified;
+pub use recovery::{Gap, Recovery};
 pub use shared::Counts;
 pub use view::{View, ViewError};
 
+use anchor::Keeper;
 use lock::FileLock;
 use mark::Marked;
 use readers::Readers;
+use recovery::Opened;
 use shared::{Room, Shared};
 use writer::{CommitJob, Job, TaskJob, TrimJob, Writer};
 
@@ -64,16 +72,26 @@ pub struct EmbeddedSettings {
     /// How large the database file may grow, in bytes. When it is reached, commits wait as on a full disk.
     /// See [`Embedded::limit_bytes`].
     pub bytes_max: Option<u64>,
+    /// Where to write down how far the log goes, so that an older copy of the file is noticed; best on another disk. `None`:
+    /// nowhere, and nothing is compared.
+    pub anchor: Option<PathBuf>,
     /// After how long a commit that found the disk full is tried again: at first, and at most (doubling).
     pub disk_retry: (std::time::Duration, std::time::Duration),
 }
 
 impl EmbeddedSettings {
-    /// The usual settings: no view, no limit of size, tries again after 250 ms, doubling to 5 s, when the disk is full.
+    /// The usual settings: no view, no anchor, no limit of size, tries again after 250 ms, doubling to 5 s, when the disk is full.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, partitions: u16) -> Self {
         let disk_retry = (std::time::Duration::from_millis(250), std::time::Duration::from_secs(5));
-        Self { path: path.into(), partitions, view: None, bytes_max: None, disk_retry }
+        Self { path: path.into(), partitions, view: None, bytes_max: None, anchor: None, disk_retry }
+    }
+
+    /// The same with an anchor at this path.
+    #[must_use]
+    pub fn with_anchor(mut self, path: impl Into<PathBuf>) -> Self {
+        self.anchor = Some(path.into());
+        self
     }
 
     /// The same with a view.
@@ -96,6 +114,9 @@ pub struct Embedded {
     /// The way to the writer; `None` once closed.
     jobs: Mutex<Option<mpsc::SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Writes the anchor; ends after the writer.
+    keeper: Mutex<Option<Keeper>>,
+    recovery: Mutex<Option<Recovery>>,
     /// Freed after the writer has ended, and not before, even if it panics.
     lock: Mutex<Option<FileLock>>,
 }
@@ -120,7 +141,10 @@ impl Embedded {
         let heads = places.load_heads(&conn)?;
         let (epoch, past) = epochs::begin(&conn)?;
         failpoint(Point::StoreOpened);
-        let epoch_id = epoch.id;
+        let (epoch_id, store) = (epoch.id, schema::identity(&conn)?);
+        let opened =
+            Opened { conn: &conn, places: &places, heads: &heads, store: &store, epoch: &epoch.name, past: &past };
+        let recovery = recovery::judge(&opened, settings.anchor.as_deref())?;
         let shared = Arc::new(Shared::new(&settings, places, epoch.name, past, &heads));
         let mut writer =
             Writer::new(conn, Arc::clone(&shared), heads, epoch_id, (transactions, mark), settings.disk_retry);
@@ -132,6 +156,7 @@ impl Embedded {
             .name("backbone-writer".to_owned())
             .spawn(move || writer.run(&queue))
             .map_err(|e| Error::Io(format!("the writer thread cannot be started: {e}")))?;
+        let keeper = settings.anchor.map(|path| Keeper::start(path, store, Arc::clone(&shared))).transpose()?;
         let readers = Arc::new(Readers::new(Arc::clone(&shared)));
         Ok(Self {
             shared,
@@ -139,6 +164,8 @@ impl Embedded {
             gate: tokio::sync::Mutex::default(),
             jobs: Mutex::new(Some(jobs)),
             thread: Mutex::new(Some(thread)),
+            keeper: Mutex::new(keeper),
+            recovery: Mutex::new(recovery),
             lock: Mutex::new(Some(lock)),
         })
     }
@@ -153,6 +180,22 @@ impl Embedded {
     #[must_use]
     pub fn alarms(&self) -> Vec<Alarm> {
         self.shared.alarms.list()
+    }
+
+    /// Whether this is an old store that was put back, until a person ends it: nothing may be sent meanwhile.
+    #[must_use]
+    pub fn recovery(&self) -> Option<Recovery> {
+        lock(&self.recovery).clone()
+    }
+
+    /// Writes down that people have ended the recovery. Durable on return.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the store cannot be used.
+    pub async fn end_recovery(&self) -> Result<(), Error> {
+        self.write(|conn| Ok(recovery::forget(conn)?)).await?;
+        drop(lock(&self.recovery).take());
+        Ok(())
     }
 
     /// What was written since the store was opened.
@@ -218,10 +261,12 @@ impl Embedded {
     pub async fn close(&self) {
         drop(lock(&self.jobs).take());
         let (thread, file_lock) = (lock(&self.thread).take(), lock(&self.lock).take());
+        let keeper = lock(&self.keeper).take();
         let readers = Arc::clone(&self.readers);
         let end = move || {
             // the writer's panic was already reported to every caller
             let _panicked = thread.is_some_and(|thread| thread.join().is_err());
+            drop(keeper);
             readers.close();
             drop(file_lock);
         };
@@ -345,6 +390,7 @@ impl Drop for Embedded {
             // a panic of the writer was already reported to every caller
             drop(thread.join());
         }
+        drop(lock(&self.keeper).take());
         self.readers.close();
     }
 }

@@ -10,6 +10,7 @@
 mod api;
 
 pub mod archive;
+pub mod backup;
 pub mod blobs;
 pub mod chain;
 pub mod contract;
@@ -19,7 +20,9 @@ pub mod memory;
 pub use api::{Backbone, Blobs, Change, Commit, Error, Offset, Place, RECORD_BYTES_MAX, Record, Stored, Topic};
 pub use archive::{Archive, Segment};
 pub use blobs::{BLOB_BYTES_MAX, Collect, FileBlobs, MemoryBlobs};
-pub use embedded::{Alarm, AlarmKind, Counts, Embedded, EmbeddedSettings, Look, Verified, View, ViewError};
+pub use embedded::{
+    Alarm, AlarmKind, Counts, Embedded, EmbeddedSettings, Gap, Look, Recovery, Verified, View, ViewError,
+};
 pub use memory::{Fault, Memory};
 
 /// The SQLite that the embedded store uses, so that views and queries use the same one.

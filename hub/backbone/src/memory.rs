@@ -47,7 +47,7 @@ struct Shared {
     changes: BTreeMap<Place, Notify>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Log {
     /// The life that owns the store.
     life: u64,
@@ -57,7 +57,7 @@ struct Log {
     state: HashMap<Place, HashMap<String, BTreeMap<String, Bytes>>>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Partition {
     first: Offset,
     /// The chain before `first`; `None` while nothing was trimmed.
@@ -109,6 +109,16 @@ impl Memory {
     /// The process of this life is dead, and everybody can know.
     pub fn bury(&self) {
         let _ = self.shared.lock().over.insert(self.epoch.clone());
+    }
+
+    /// A store of its own with the same content, as a copy of the file would be: what happens in one does not in the other.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let log = self.shared.lock().clone();
+        let partitions = self.shared.partitions;
+        let changes = all_places(partitions).map(|place| (place, Notify::new())).collect();
+        let (gate, log) = (tokio::sync::Mutex::default(), Mutex::new(log));
+        Self::life_of(Arc::new(Shared { partitions, gate, log, changes }), self.hook.clone())
     }
 
     /// Calls `hook` before each commit; it says what shall go wrong.

@@ -42,7 +42,7 @@ impl App {
         let _ = hub_ledger::catch_up(&store, &archive).await?;
         let blobs = Arc::new(FileBlobs::open(config.blobs())?);
         let older = workshop.keep_versions(&*store, &files, &checked.plans).await?;
-        let mut hub = Hub::start(HubSettings {
+        let settings = HubSettings {
             backbone: store.clone(),
             blobs: blobs.clone(),
             clock: Arc::new(SystemClock),
@@ -59,8 +59,8 @@ impl App {
                 transport_keys: config.settings.retention.transport_keys.0,
                 ..RuntimeLimits::default()
             },
-        })
-        .await?;
+        };
+        let mut hub = Hub::start_over(settings, store.recovery().map(found)).await?;
         let operate: Arc<dyn Operate> =
             Arc::new(Watched { hub: hub.operate(), store: store.clone(), files: blobs.clone() });
         let ledger = Ledger::new(store.clone());
@@ -105,6 +105,18 @@ async fn with_metrics(state: AdminState, metrics: Option<JoinHandle<Option<Prome
     }
 }
 
+/// What the store's opening has found, for the runtime.
+fn found(recovery: hub_backbone::Recovery) -> hub_runtime::Recovery {
+    let gap = |gap: &hub_backbone::Gap| {
+        format!(
+            "{}: the store has records up to {}, the anchor saw {}: {}",
+            gap.place, gap.has, gap.anchored, gap.detail
+        )
+    };
+    let gaps = recovery.gaps.iter().map(gap).collect();
+    hub_runtime::Recovery { id: recovery.id, reason: recovery.reason, gaps }
+}
+
 async fn start_admin(
     settings: &hub_core::Value,
     config: &Config,
@@ -119,7 +131,8 @@ pub(crate) fn open_store(config: &Config) -> anyhow::Result<Arc<Embedded>> {
     let BackboneSettings::Embedded(embedded) = &config.settings.backbone;
     let data = config.data();
     std::fs::create_dir_all(&data).with_context(|| format!("cannot make the folder {}", data.display()))?;
-    let settings = EmbeddedSettings::new(config.store(), embedded.partitions).with_view(LedgerView);
+    let settings =
+        EmbeddedSettings::new(config.store(), embedded.partitions).with_view(LedgerView).with_anchor(config.anchor()?);
     let store = Embedded::open(settings)?;
     tracing::info!(epoch = store.epoch(), "store open");
     Ok(Arc::new(store))

@@ -18,7 +18,7 @@ pub(crate) struct Target {
     token_file: Option<std::path::PathBuf>,
     /// Prints JSON instead of lines
     #[arg(long, global = true)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 impl Target {
@@ -157,7 +157,7 @@ async fn answer(response: reqwest::Response) -> anyhow::Result<Value> {
     Ok(value)
 }
 
-fn api(target: &Target) -> anyhow::Result<Api> {
+pub(crate) fn api(target: &Target) -> anyhow::Result<Api> {
     let token = match &target.token_file {
         Some(file) => crate::settings::read_text(file, 4096)?.trim().to_string(),
         None => std::env::var("RACCORDO_TOKEN").context("set RACCORDO_TOKEN, or give --token-file")?,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::client::{Cases, Dead, Target, Tasks};
-use crate::{app, audit, bench, client, demo, evidence, offline, status};
+use crate::{app, audit, bench, client, demo, evidence, offline, status, stores};
 
 /// Integration hub for public payments: nothing lost, nothing sent twice, everything proved.
 #[derive(Parser, Debug)]
@@ -83,6 +83,12 @@ enum Command {
     },
     /// Measures this machine: each figure beside a bare loop or a goal
     Bench(bench::Options),
+    /// Copies the store while the hub runs: database, archive, blobs, anchor, with hashes of all of it
+    Backup(stores::Backup),
+    /// Puts a backup back (stopped hub); the hub starts in recovery then
+    Restore(stores::Restore),
+    /// Shows what is held after an old store was put back, and releases it lane by lane
+    Recover(stores::Recover),
     /// Works on the ledger of a stopped hub
     #[command(subcommand)]
     Ledger(Ledger),
@@ -180,6 +186,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Evidence(options) => {
             return tokio::task::spawn_blocking(move || evidence::write(&options)).await?;
         }
+        Command::Backup(options) => stores::backup(options).await?,
+        Command::Restore(options) => stores::restore(options).await?,
+        Command::Recover(options) => stores::recover(options).await?,
         Command::Ledger(Ledger::Digest { config }) => offline::digest(&config).await?,
         Command::Ledger(Ledger::Rebuild { config }) => offline::rebuild(&config).await?,
     }

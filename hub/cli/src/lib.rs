@@ -17,6 +17,7 @@ mod offline;
 mod registry;
 mod settings;
 mod status;
+mod stores;
 mod watch;
 
 pub use command::main;

@@ -89,11 +89,14 @@ pub(crate) struct EmbeddedSettings {
     pub(crate) path: PathBuf,
     /// Partitions of each topic; fixed when the store is made.
     pub(crate) partitions: u16,
+    /// The anchor: how far the log goes, written down at a second path, best on another disk. Relative to the configuration's
+    /// folder; without it, beside the folder `data`.
+    pub(crate) anchor: Option<PathBuf>,
 }
 
 impl Default for EmbeddedSettings {
     fn default() -> Self {
-        Self { path: "raccordo.db".into(), partitions: 4 }
+        Self { path: "raccordo.db".into(), partitions: 4, anchor: None }
     }
 }
 
@@ -169,6 +172,19 @@ impl Config {
     /// The folder of sealed journal segments.
     pub(crate) fn archive(&self) -> PathBuf {
         self.data().join(&self.settings.retention.journal.archive)
+    }
+
+    /// Where the anchor of the store is written.
+    pub(crate) fn anchor(&self) -> anyhow::Result<PathBuf> {
+        let BackboneSettings::Embedded(embedded) = &self.settings.backbone;
+        if let Some(path) = &embedded.anchor {
+            return Ok(self.path(path));
+        }
+        let data = std::path::absolute(self.data()).context("the folder `data` cannot be named")?;
+        let name = data.file_name().unwrap_or(std::ffi::OsStr::new("data"));
+        let mut name = name.to_owned();
+        name.push(".anchor");
+        Ok(data.with_file_name(name))
     }
 
     pub(crate) fn entities(&self) -> anyhow::Result<Entities> {
@@ -266,6 +282,20 @@ mod tests {
         std::fs::write(&file, "connections: { a: { token: \"${file:missing}\" } }\nnonsense: 1\n").unwrap();
         let error = format!("{:#}", Config::load(&file).err().unwrap());
         assert!(error.contains("connections.a.token"), "{error}");
+    }
+
+    #[test]
+    fn the_anchor_stands_beside_the_data() {
+        let config = |data: &str, anchor: Option<&str>| {
+            let embedded = EmbeddedSettings { anchor: anchor.map(Into::into), ..EmbeddedSettings::default() };
+            let backbone = BackboneSettings::Embedded(embedded);
+            let settings = Settings { data: data.into(), backbone, ..Settings::default() };
+            Config { root: "/hub/config".into(), settings }.anchor().unwrap()
+        };
+        assert_eq!(config("/srv/data", None), PathBuf::from("/srv/data.anchor"));
+        assert_eq!(config("/srv/data/.", None), PathBuf::from("/srv/data.anchor"));
+        assert_eq!(config("/srv/data", Some("/other/a")), PathBuf::from("/other/a"));
+        assert_eq!(config("data", Some("a")), PathBuf::from("/hub/config/a"));
     }
 
     #[test]

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use hub_backbone::embedded::{AlarmKind, Counts};
 use hub_backbone::{Blobs, Embedded, FileBlobs};
 use hub_life::task::Word;
-use hub_runtime::{Alarm, Decided, Figures, Operate, OperateError, Release, Released, RouteStatus, StoreFigures};
+use hub_runtime::{
+    Alarm, Decided, Figures, Operate, OperateError, RecoveryReport, Release, Released, RouteStatus, StoreFigures,
+};
 
 /// A hub and the store it runs on.
 pub(crate) struct Watched {
@@ -25,6 +27,27 @@ impl Operate for Watched {
 
     async fn release(&self, release: Release) -> Result<Released, OperateError> {
         self.hub.release(release).await
+    }
+
+    async fn recovery(&self) -> Result<Option<RecoveryReport>, OperateError> {
+        self.hub.recovery().await
+    }
+
+    async fn release_lane(&self, lane: &str, by: &str, note: &str) -> Result<Released, OperateError> {
+        self.hub.release_lane(lane, by, note).await
+    }
+
+    /// The hub's word first: if the store's mark stays behind, the next start finds every lane open, and the mark is ended
+    /// again.
+    async fn end_recovery(&self, by: &str, note: &str) -> Result<Released, OperateError> {
+        let released = self.hub.end_recovery(by, note).await?;
+        let over = released.done || self.hub.recovery().await?.is_none();
+        if over && self.store.recovery().is_some() {
+            let stopped = |e: hub_backbone::Error| OperateError::Stopped(e.to_string());
+            self.store.end_recovery().await.map_err(stopped)?;
+            return Ok(Released { done: true, reason: String::new(), ..released });
+        }
+        Ok(released)
     }
 
     fn routes(&self) -> Vec<RouteStatus> {
@@ -92,5 +115,6 @@ fn name_of(kind: AlarmKind) -> &'static str {
         AlarmKind::DiskFull => "disk-full",
         AlarmKind::Busy => "store-busy",
         AlarmKind::Failed => "store-failed",
+        AlarmKind::Anchor => "anchor",
     }
 }

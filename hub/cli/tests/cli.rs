@@ -19,6 +19,8 @@ mod manual;
 #[cfg(feature = "failpoints")]
 #[path = "cli/notices.rs"]
 mod notices;
+#[path = "cli/old_store.rs"]
+mod old_store;
 #[path = "cli/overload.rs"]
 mod overload;
 #[path = "cli/proof.rs"]

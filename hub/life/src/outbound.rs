@@ -30,11 +30,20 @@
 //! | `Parked(InDoubt)` | `Person(Delivered)` | `Delivered` | `Released`, `GoOn` |
 //! | `Parked` | `Person(GiveUp)` | `GivenUp` | `Released` |
 //! | `GivenUp` | `Witnessed` | same | `LateProof` |
+//! | `Ready`, `Sending`, `InDoubt` | `Recovered` | *lost doubt* | |
+//! | `Parked(NotSent, Rejected)` | `Recovered` | `Parked(InDoubt)` | `Park` |
+//! | `InDoubt` by a lost life | `Vouched` | same, that life is over | `WakeAt` |
+//! | `Parked(InDoubt)` only by a lost life, askable | `Vouched` | `InDoubt`, that life is over | `Released`, `WakeAt` |
+//! | `InDoubt` only by a lost life that is over | `Asked(NotDelivered, Unknown)` inside the fence | `Ready` | `WakeAt` |
 //!
 //! *Try again*: `Ready` after a pause, and `WakeAt`; when the tries are over `Parked(NotSent)`¹ and `Park`.
 //!
 //! *Doubt* depends on what repeating means to the receiver. Harmless or keyed: try again, and remember that an attempt is in
 //! doubt. Askable: `InDoubt` and `WakeAt`. Forbidden: `Parked(InDoubt)` and `Park`.
+//!
+//! *Lost doubt*: the store was put back, and a life that it has lost may have sent the message. Harmless or keyed: `Ready`, and
+//! remember the doubt. Askable: `InDoubt` with the fence open until a person releases the lane (`Vouched`). Forbidden:
+//! `Parked(InDoubt)` and `Park`. With a proof kept: `Delivered`.
 //!
 //! ¹ `Parked(InDoubt)` where an earlier attempt is in doubt: nobody may tell a person "surely not sent" then.
 //!
@@ -57,8 +66,10 @@ use serde::{Deserialize, Serialize};
 
 mod advance;
 mod doubt;
+mod lost;
 
 pub use advance::{RETRY_AFTER_MAX, advance};
+pub use lost::LOST;
 
 /// What is durable about one outbound message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,6 +88,18 @@ pub struct Outbound {
     /// "surely not sent" until a person does.
     #[serde(default)]
     pub doubted: bool,
+    /// What a life of the hub that the store has lost may have done with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Lost>,
+}
+
+/// What a life of the hub that the store has lost may have done with a message: the store was put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// It may have sent it from then on.
+    pub since: Timestamp,
+    /// Whether that is the only doubt: the store itself knows of no attempt without an outcome.
+    pub only: bool,
 }
 
 impl Outbound {
@@ -84,7 +107,14 @@ impl Outbound {
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
         let state = State::Ready { not_before: now };
-        Self { state, attempts: 0, failures: 0, first_at: None, witness: None, doubted: false }
+        Self { state, attempts: 0, failures: 0, first_at: None, witness: None, doubted: false, lost: None }
+    }
+
+    /// From when on the receiver may know it: the first attempt, or the beginning of what the store has lost.
+    #[must_use]
+    pub fn known_from(&self) -> Option<Timestamp> {
+        let lost = self.lost.map(|lost| lost.since);
+        self.first_at.map_or(lost, |first| Some(lost.map_or(first, |lost| lost.min(first))))
     }
 
     /// Whether the messages behind it in its lane have to wait for it.
@@ -124,7 +154,7 @@ pub enum State {
     },
     /// An attempt ended and nobody knows how.
     InDoubt {
-        /// The life that tried.
+        /// The life that tried; [`LOST`] when it is one that the store has lost.
         epoch: String,
         /// Since when the attempt is known to have ended (own attempt), or was found (another life's).
         since: Timestamp,
@@ -181,6 +211,15 @@ pub enum Event {
     Witnessed(Receipt),
     /// A person decided.
     Person(Action),
+    /// The store was found to be an old one that was put back.
+    Recovered {
+        /// From when on a lost life may have sent the message.
+        since: Timestamp,
+        /// When a person released the lane, if that was before the message came to the outbox.
+        over_at: Option<Timestamp>,
+    },
+    /// A person released the lane: no lost life runs any more, and what the receiver does not show was not sent by one.
+    Vouched,
 }
 
 /// How an attempt ended.
@@ -255,7 +294,7 @@ pub enum Command {
     },
     /// Write down that a parked message is no longer parked.
     Released {
-        /// `retry`, `delivered`, `not_delivered`, `give_up`, `settled` (by a witness).
+        /// `retry`, `delivered`, `not_delivered`, `give_up`, `settled` (by a witness), `ask_again` (by the lane's release).
         action: &'static str,
     },
     /// Proof of a delivery came for a message that a person had given up: tell people.

@@ -93,7 +93,7 @@ pub(crate) async fn admit(
     let mut batch = Batch::new(shared.claims());
     let mut verdicts = Vec::with_capacity(judged.len());
     for judged in judged {
-        verdicts.push(take((route, shared.limits.transport_keys), &mut batch, judged, now).await?);
+        verdicts.push(take(Door { shared, route }, &mut batch, judged, now).await?);
     }
     if let Some(cursor) = cursor {
         batch.put(cursor_place(shared, &route.plan.route), "cursor", &route.plan.route, &cursor);
@@ -136,19 +136,22 @@ fn cursor_place(shared: &Shared, route: &str) -> Place {
     Place::of_key(Topic::INBOX, route, shared.backbone.partitions())
 }
 
-async fn take(
-    (route, transport_keys): (&Route, Duration),
-    batch: &mut Batch<'_>,
-    judged: Judged,
-    now: Timestamp,
-) -> Result<Verdict, Error> {
+/// Where a message comes in.
+#[derive(Clone, Copy)]
+struct Door<'a> {
+    shared: &'a Shared,
+    route: &'a Route,
+}
+
+async fn take(door: Door<'_>, batch: &mut Batch<'_>, judged: Judged, now: Timestamp) -> Result<Verdict, Error> {
+    let route = door.route;
     let transport = transport_key(&route.plan.route, &judged.incoming);
     let home = batch.place(Topic::INBOX, &transport);
     if let Some(taken) = batch.get::<Taken>(home, "transport", &transport).await? {
         return match again(&taken, &judged) {
             Verdict::Conflict { detail } if !judged.incoming.answerable => {
                 let problem = Problem::at("admission.conflict", "", detail);
-                park(route, batch, judged, &[problem], now).await
+                park(door, batch, judged, &[problem], now).await
             }
             verdict => Ok(verdict),
         };
@@ -158,7 +161,7 @@ async fn take(
         Err(problems) if judged.incoming.answerable => return Ok(Verdict::Refused { problems: problems.clone() }),
         Err(problems) => {
             let problems = problems.clone();
-            return park(route, batch, judged, &problems, now).await;
+            return park(door, batch, judged, &problems, now).await;
         }
     };
     let taken = Taken {
@@ -175,14 +178,14 @@ async fn take(
             Some(first) if judged.incoming.answerable => return Ok(collision(key, &first)),
             Some(first) => {
                 let problem = Problem::at("admission.duplicate", "", collision_text(key, &first));
-                return park(route, batch, judged, &[problem], now).await;
+                return park(door, batch, judged, &[problem], now).await;
             }
             None => batch.put(place, "business", key, &taken.clone().for_term(remember)),
         }
     }
-    let term = remember.max(transport_keys);
+    let term = remember.max(door.shared.limits.transport_keys);
     batch.put(home, "transport", &transport, &taken.clone().for_term(term));
-    let work = work_of(batch, route, &judged.incoming, (admitted.case.clone(), admitted.lane.clone()), now).await?;
+    let work = work_of(batch, door, &judged.incoming, (admitted.case.clone(), admitted.lane.clone()), now).await?;
     let source = judged.incoming.headers.get(header::ORIGIN).cloned().unwrap_or_default();
     batch.event(event_of(
         &work,
@@ -226,11 +229,12 @@ fn collision_text(key: &str, first: &Taken) -> String {
 
 async fn work_of(
     batch: &mut Batch<'_>,
-    route: &Route,
+    Door { shared, route }: Door<'_>,
     incoming: &Incoming,
     (case, lane): (Case, String),
     now: Timestamp,
 ) -> Result<Work, Error> {
+    let era = &shared.recovering.era;
     Ok(Work {
         id: incoming.id.clone(),
         route: route.plan.route.clone(),
@@ -245,12 +249,14 @@ async fn work_of(
         bound: Value::Object(Map::new()),
         base: None,
         failures: 0,
+        era: era.clone(),
+        admitted: (!era.is_empty()).then_some(now),
     })
 }
 
 /// Keeps a message that is not admitted and whose sender cannot be told: raw bytes and all reasons, for a person.
 async fn park(
-    route: &Route,
+    door: Door<'_>,
     batch: &mut Batch<'_>,
     judged: Judged,
     problems: &[Problem],
@@ -266,7 +272,7 @@ async fn park(
     if batch.get::<ParkedWork>(place, "parked", &id).await?.is_some() {
         return Ok(Verdict::Parked { id: incoming.id });
     }
-    let work = work_of(batch, route, &incoming, (case, lane), now).await?;
+    let work = work_of(batch, door, &incoming, (case, lane), now).await?;
     let mut evidence = refusal_evidence(problems);
     evidence["headers"] = json!(incoming.headers);
     let parked = Parked {

@@ -14,7 +14,10 @@ use crate::Figures;
 use crate::batch::Written;
 use crate::hub::{Shared, Verdict};
 use crate::operate::{Alarm, Decided, Operate, OperateError, Release, Released, RouteStatus};
-use crate::record::{InboxRecord, OutboxRecord, ReleaseCommand, WaitRecord, encode, owner_of};
+use crate::record::{
+    InboxRecord, OutboxRecord, RecoveryCommand, RecoveryWord, ReleaseCommand, WaitRecord, encode, owner_of,
+};
+use crate::recovery::RecoveryReport;
 
 /// How long a caller waits for a verdict.
 const VERDICT_WITHIN: Duration = Duration::from_secs(10);
@@ -111,9 +114,25 @@ impl Operator {
         self.0.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    async fn recover(&self, place: Place, word: RecoveryWord, by: &str, note: &str) -> Result<Released, OperateError> {
+        let id = self.command_id();
+        let command = RecoveryCommand { command: id.clone(), word, by: by.to_owned(), note: note.to_owned() };
+        match self.ask(place, &id, encode(&OutboxRecord::Recovery(command))).await? {
+            Verdict::Released(released) => Ok(released),
+            Verdict::Decided(_) => Err(OperateError::Bad("the verdict is about something else".into())),
+        }
+    }
+
     fn command_id(&self) -> String {
         format!("{}-{}", self.0.backbone.epoch(), self.0.commands.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+/// The lanes that keep a recovery from being ended, in words.
+fn held(report: &RecoveryReport) -> Option<String> {
+    let held = report.lanes.iter().filter(|lane| lane.released.is_none() && lane.waiting > 0);
+    let held: Vec<_> = held.map(|lane| lane.lane.as_str()).take(10).collect();
+    (!held.is_empty()).then(|| format!("lanes with messages are not released: {}", held.join(", ")))
 }
 
 #[async_trait]
@@ -146,6 +165,34 @@ impl Operate for Operator {
         match self.ask(Place::new(topic, partition), &id, record).await? {
             Verdict::Released(released) => Ok(released),
             Verdict::Decided(_) => Err(OperateError::Bad("the verdict is about something else".into())),
+        }
+    }
+
+    async fn recovery(&self) -> Result<Option<RecoveryReport>, OperateError> {
+        let Some(found) = self.0.recovering.now() else { return Ok(None) };
+        let start = (self.0.recovering.since, self.0.clock.now());
+        let report = crate::recovery::report(self.0.claims(), found, start).await;
+        report.map(Some).map_err(|error| OperateError::Stopped(error.to_string()))
+    }
+
+    async fn release_lane(&self, lane: &str, by: &str, note: &str) -> Result<Released, OperateError> {
+        let place = Place::of_key(Topic::OUTBOX, lane, self.0.backbone.partitions());
+        self.recover(place, RecoveryWord::ReleaseLane(lane.to_owned()), by, note).await
+    }
+
+    async fn end_recovery(&self, by: &str, note: &str) -> Result<Released, OperateError> {
+        if let Some(held) = self.recovery().await?.and_then(|report| held(&report)) {
+            return Ok(released(Err(held), String::new()));
+        }
+        let mut last = released(Err("the hub is not in recovery".into()), String::new());
+        for partition in 0..self.0.backbone.partitions() {
+            let ended = self.recover(Place::new(Topic::OUTBOX, partition), RecoveryWord::End, by, note).await?;
+            // One that was over before (the hub stopped in the middle of it) refuses: the others count.
+            last = if ended.done || !last.done { ended } else { last };
+        }
+        match self.0.recovering.now() {
+            Some(_) if last.done => Ok(released(Err("messages came in between: try again".into()), String::new())),
+            _ => Ok(last),
         }
     }
 

@@ -3,11 +3,14 @@
 mod advance;
 mod attempt;
 mod fence;
+mod held;
 mod lanes;
+mod recover;
 mod spill;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use hub_backbone::{Place, Stored};
@@ -18,6 +21,8 @@ use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use self::fence::Fence;
+use self::held::Held;
+use self::recover::{ASKS_MAX, REVISIT};
 use crate::Error;
 use crate::batch::{Batch, Written};
 use crate::commands::Answers;
@@ -31,6 +36,8 @@ use crate::worker::Worker;
 const SPILL: &str = "spill";
 /// Begins the timer on which a lane takes back its own messages; no id looks like this.
 const LANE: &str = "lane:";
+/// Pause before a question for which there is no room now.
+const ASK_LATER: Duration = Duration::from_millis(200);
 /// A send may take this many times the attempt's limit: until the limit it may cross, then it waits for the answer.
 const ANSWER_FACTOR: u32 = 2;
 
@@ -46,6 +53,8 @@ pub(crate) enum Signal {
 
 /// A message that is not final.
 struct Pending {
+    /// The recovery in which it was judged; see [`recover`].
+    era: String,
     lane: String,
     order: u64,
     life: life::Outbound,
@@ -55,13 +64,13 @@ struct Pending {
 
 /// What is durable beside [`Outbound`]: small, because each transition writes it.
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
-struct Life {
+pub(crate) struct Life {
     order: u64,
-    lane: String,
+    pub(crate) lane: String,
     route: String,
     version: String,
     from: String,
-    life: life::Outbound,
+    pub(crate) life: life::Outbound,
     /// Memory was full: keyed state `spill` names it.
     #[serde(default)]
     spilled: bool,
@@ -71,6 +80,19 @@ struct Life {
     /// When it came to the outbox; unknown of those that an older version of the hub took.
     #[serde(default)]
     at: Option<Timestamp>,
+    /// The recovery in which it was judged.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    era: String,
+    /// Whether its receiver can be asked (for those who read the store).
+    #[serde(default)]
+    pub(crate) askable: bool,
+}
+
+impl Life {
+    /// Whether it is in memory, or comes there whenever something happens to it.
+    fn is_in_reach(&self) -> bool {
+        !self.spilled && !self.behind
+    }
 }
 
 /// What to carry out after the commit.
@@ -116,6 +138,10 @@ pub(crate) struct DeliverWorker {
     /// Messages that went behind their lane in the commit that is being made: the store does not show them yet.
     fresh: HashMap<String, u64>,
     under_way: usize,
+    /// What people decided after the store was put back.
+    held: Held,
+    /// Messages that are to be judged again.
+    revisit: BTreeSet<String>,
     effects: Vec<Effect>,
     answers: Answers,
 }
@@ -135,6 +161,8 @@ impl DeliverWorker {
             behind: 0,
             fresh: HashMap::new(),
             under_way: 0,
+            held: Held::default(),
+            revisit: BTreeSet::new(),
             effects: Vec::new(),
             answers: Answers::default(),
         }
@@ -155,6 +183,7 @@ impl Worker for DeliverWorker {
     }
 
     async fn restore(&mut self, batch: &mut Batch<'_>) -> Result<(), Error> {
+        self.restore_recovery(batch).await?;
         let mut after: Option<String> = None;
         loop {
             let page = self.shared.backbone.scan(self.place, "life", after.as_deref(), 500).await?;
@@ -162,12 +191,20 @@ impl Worker for DeliverWorker {
             after = Some(last.clone());
             for (id, bytes) in page {
                 let life: Life = decode("life of an outbound message", &self.shared.claims().whole(bytes).await?)?;
+                // in a released lane a stop may have come between the release and its messages
+                let released = self.held.is_open() && !self.held.holds(&life.lane);
+                if (released || !self.is_judged(&life)) && life.is_in_reach() {
+                    self.revisit(&id);
+                }
                 self.recall(&id, life)?;
             }
         }
         // In the order of sending, not of a hash map: the same store is restored in the same way each time.
         let ids: BTreeMap<u64, String> = self.pending.iter().map(|(id, p)| (p.order, id.clone())).collect();
         for id in ids.into_values() {
+            if !self.is_current(&id) {
+                continue;
+            }
             let over = self.pending.get(&id).is_some_and(|pending| self.is_over(&pending.life));
             let _ = self.advance(batch, &id, Event::Restarted { over }).await?;
         }
@@ -187,6 +224,7 @@ impl Worker for DeliverWorker {
                 self.advance(batch, &outgoing, Event::Witnessed(receipt)).await.map(drop)
             }
             OutboxRecord::Release(command) => self.release(batch, command).await,
+            OutboxRecord::Recovery(command) => self.recover(batch, command).await,
         }
     }
 
@@ -197,8 +235,16 @@ impl Worker for DeliverWorker {
         if let Some(lane) = id.strip_prefix(LANE) {
             return self.more_of(batch, lane).await;
         }
+        if id == REVISIT {
+            return self.revisit_some(batch).await;
+        }
         let Some(pending) = self.pending.get(&id) else { return Ok(()) };
         match pending.life.state {
+            State::InDoubt { .. } if self.under_way >= ASKS_MAX && self.held.is_open() => {
+                let later = self.shared.clock.now().checked_add(ASK_LATER).unwrap_or(Timestamp::MAX);
+                self.timers.set(later, id);
+                Ok(())
+            }
             State::InDoubt { .. } if !self.shared.stopping() => self.advance(batch, &id, Event::AskDue).await.map(drop),
             State::Ready { .. } => {
                 let lane = pending.lane.clone();
@@ -214,7 +260,7 @@ impl Worker for DeliverWorker {
             Signal::Place(id, place) => {
                 let _ = self.asking.remove(&id);
                 let head = self.pending.get(&id).and_then(|pending| self.head(&pending.lane)) == Some(id.as_str());
-                if self.shared.stopping() || !head {
+                if self.shared.stopping() || !head || !self.may_send(&id) {
                     return Ok(());
                 }
                 let commands = self.advance(batch, &id, Event::Due).await?;

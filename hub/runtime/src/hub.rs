@@ -25,6 +25,7 @@ use crate::deliver::DeliverWorker;
 use crate::figures::Gauges;
 use crate::flag::Flag;
 use crate::process::ProcessWorker;
+use crate::recovery::{Recovering, Recovery};
 use crate::retain::{Keeper, Retained, RetentionSettings};
 use crate::routes::{Route, Routes};
 use crate::wait::WaitWorker;
@@ -126,6 +127,14 @@ impl Hub {
     /// # Errors
     /// When a step or a sink cannot be opened. A source that cannot be opened is tried again with backoff instead.
     pub async fn start(settings: HubSettings) -> Result<Self, Error> {
+        Self::start_over(settings, None).await
+    }
+
+    /// The same over a store that may be an old one: then nothing is sent until people release it, lane by lane.
+    ///
+    /// # Errors
+    /// As [`Hub::start`].
+    pub async fn start_over(settings: HubSettings, recovery: Option<Recovery>) -> Result<Self, Error> {
         let things = Arc::new(SharedThings::default());
         let template = OpenCx {
             clock: settings.clock.clone(),
@@ -152,7 +161,9 @@ impl Hub {
         let now = settings.clock.now();
         let written = last_written(&*settings.backbone).await?;
         let partitions = settings.backbone.partitions();
+        let recovering = Recovering::begin(&*settings.backbone, recovery, now, written).await?;
         let shared = Arc::new(Shared {
+            recovering,
             backbone: settings.backbone,
             blobs: settings.blobs,
             clock: settings.clock,

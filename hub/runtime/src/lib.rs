@@ -3,6 +3,7 @@
 //! - [`intake`](crate::Hub): a source's `next`, [`admit`], durable append, `settle`.
 //! - [`process`]: inbox; runs the compute steps of a segment and commits what they produce.
 //! - [`deliver`]: outbox; intent, send, outcome, resolve.
+//! - [`recovery`]: an old store that was put back; nothing is sent until a person releases it, lane by lane.
 //! - [`wait`]: waits, answers, tasks, deadlines.
 //! - [`case`]: judges states and writes the journal.
 //! - [`retain`]: what is taken away again: old records, journal segments, keys, blobs.
@@ -27,6 +28,7 @@ mod interpret;
 mod operate;
 mod process;
 mod record;
+mod recovery;
 mod retain;
 mod routes;
 mod timers;
@@ -38,4 +40,5 @@ pub use error::Error;
 pub use figures::{Figures, PartitionFigures, StoreFigures};
 pub use hub::{Hub, HubSettings, RuntimeLimits};
 pub use operate::{Alarm, Decided, Operate, OperateError, Release, Released, RouteStatus};
+pub use recovery::{LaneReport, LaneWord, MessageReport, Recovery, RecoveryReport, Settled, Unclaimed};
 pub use retain::{History, Retained, RetentionSettings, blobs_of};

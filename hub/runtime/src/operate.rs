@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Figures;
+use crate::RecoveryReport;
 
 /// Operations on a running hub. Each write is a command record; the owner of the thing judges it, and its verdict comes back.
 #[async_trait]
@@ -19,6 +20,16 @@ pub trait Operate: Send + Sync {
 
     /// Decides about a parked message.
     async fn release(&self, release: Release) -> Result<Released, OperateError>;
+
+    /// What is known about the recovery; `None`: the hub is not in one.
+    async fn recovery(&self) -> Result<Option<RecoveryReport>, OperateError>;
+
+    /// Lets the messages of a lane be sent: a person says that no other hub runs on a later state of the store, and that what
+    /// the receiver does not show was not sent.
+    async fn release_lane(&self, lane: &str, by: &str, note: &str) -> Result<Released, OperateError>;
+
+    /// Ends the recovery, when all lanes with messages are released.
+    async fn end_recovery(&self, by: &str, note: &str) -> Result<Released, OperateError>;
 
     /// The routes and how they are.
     fn routes(&self) -> Vec<RouteStatus>;

@@ -76,6 +76,12 @@ pub(crate) struct Work {
     /// Failures of steps of this segment so far.
     #[serde(default)]
     pub(crate) failures: u32,
+    /// The recovery after which it was admitted; empty: none was.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) era: String,
+    /// When it was admitted, where an era is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) admitted: Option<Timestamp>,
 }
 
 impl Work {
@@ -102,6 +108,26 @@ pub(crate) struct ReleaseCommand {
     pub(crate) by: String,
     pub(crate) entities: Vec<String>,
     pub(crate) note: String,
+}
+
+/// A person's word about a recovery.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RecoveryCommand {
+    /// Who waits for the verdict.
+    pub(crate) command: String,
+    pub(crate) word: RecoveryWord,
+    pub(crate) by: String,
+    pub(crate) note: String,
+}
+
+/// What they say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RecoveryWord {
+    /// Messages of this lane may be sent.
+    ReleaseLane(String),
+    /// It is over.
+    End,
 }
 
 /// [`Action`], as it is written.
@@ -158,6 +184,7 @@ pub(crate) enum OutboxRecord {
     Send(Box<Outbound>),
     Witnessed { outgoing: String, receipt: Receipt },
     Release(ReleaseCommand),
+    Recovery(RecoveryCommand),
 }
 
 /// What does not change about an outbound message.

@@ -9,6 +9,7 @@ mod runtime {
     mod lanes;
     mod outside;
     mod overload;
+    mod recovery;
     mod retention;
     mod sends;
     mod steps;

@@ -80,9 +80,9 @@ pub(crate) struct ReleaseBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Done {
     /// Always `true`.
-    done: bool,
+    pub(super) done: bool,
     /// Position of the write: hand it to a read as `after`.
-    position: String,
+    pub(super) position: String,
 }
 
 /// Parked messages, newest first; those that still wait unless asked otherwise.

@@ -19,7 +19,7 @@ async fn every_address_of_the_description_answers() {
     let description = world.read("revisore", "/api/openapi.json").await;
     assert!(description["openapi"].as_str().unwrap().starts_with("3.1"));
     let paths = description["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 23);
+    assert_eq!(paths.len(), 26);
     let of_path = |methods: &Value| methods.as_object().unwrap().values().cloned().collect::<Vec<_>>();
     let names: Vec<String> = paths.values().flat_map(of_path).map(|one| one["operationId"].to_string()).collect();
     assert_eq!(names.iter().collect::<std::collections::HashSet<_>>().len(), names.len(), "{names:?}");
@@ -29,6 +29,7 @@ async fn every_address_of_the_description_answers() {
             .replace("/tasks/{id}", "/tasks/w0-a")
             .replace("/parked/{id}", "/parked/o0-a")
             .replace("/messages/{id}", "/messages/m-UFAAAA_2026_1")
+            .replace("{lane}", "siope%2FUFAAAA")
             .replace("{sha256}", &world.flow);
         for method in methods.as_object().unwrap().keys() {
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();

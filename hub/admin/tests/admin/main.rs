@@ -8,5 +8,6 @@ mod decide;
 mod description;
 mod metrics;
 mod read;
+mod recovery;
 mod serve;
 mod world;

@@ -11,7 +11,8 @@ use hub_core::{Case, Clock};
 use hub_ledger::{Ledger, LedgerView};
 use hub_life::task::Word;
 use hub_runtime::{
-    Alarm, Decided, Figures, Operate, OperateError, PartitionFigures, Release, Released, RouteStatus, StoreFigures,
+    Alarm, Decided, Figures, Operate, OperateError, PartitionFigures, RecoveryReport, Release, Released, RouteStatus,
+    StoreFigures,
 };
 use hub_testkit::ManualClock;
 use jiff::Timestamp;
@@ -40,6 +41,9 @@ pub(crate) struct FakeHub {
     pub(crate) released: Mutex<Released>,
     pub(crate) words: Mutex<Vec<(String, Word)>>,
     pub(crate) releases: Mutex<Vec<Release>>,
+    pub(crate) recovery: Mutex<Option<RecoveryReport>>,
+    /// Lane (or the end), who, why.
+    pub(crate) lanes: Mutex<Vec<[String; 3]>>,
     pub(crate) waited: Mutex<Vec<String>>,
     pub(crate) alarms: Mutex<Vec<Alarm>>,
     pub(crate) disk_free: AtomicU64,
@@ -69,6 +73,8 @@ impl FakeHub {
             released: Mutex::new(Released { done: true, reason: String::new(), position: POSITION.into() }),
             words: Mutex::default(),
             releases: Mutex::default(),
+            recovery: Mutex::default(),
+            lanes: Mutex::default(),
             waited: Mutex::default(),
             alarms: Mutex::new(vec![source_alarm()]),
             disk_free: AtomicU64::new(1 << 40),
@@ -93,6 +99,20 @@ impl Operate for FakeHub {
 
     async fn release(&self, release: Release) -> Result<Released, OperateError> {
         self.releases.lock().unwrap().push(release);
+        Ok(self.released.lock().unwrap().clone())
+    }
+
+    async fn recovery(&self) -> Result<Option<RecoveryReport>, OperateError> {
+        Ok(self.recovery.lock().unwrap().clone())
+    }
+
+    async fn release_lane(&self, lane: &str, by: &str, note: &str) -> Result<Released, OperateError> {
+        self.lanes.lock().unwrap().push([lane, by, note].map(str::to_owned));
+        Ok(self.released.lock().unwrap().clone())
+    }
+
+    async fn end_recovery(&self, by: &str, note: &str) -> Result<Released, OperateError> {
+        self.lanes.lock().unwrap().push(["(end)", by, note].map(str::to_owned));
         Ok(self.released.lock().unwrap().clone())
     }
 

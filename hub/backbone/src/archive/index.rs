@@ -17,7 +17,7 @@ use crate::chain::{Chain, genesis_of};
 use crate::{Error, Offset, Place};
 
 /// Name of the index in the archive's folder.
-const NAME: &str = "index.jsonl";
+pub(crate) const NAME: &str = "index.jsonl";
 
 /// A sealed segment, as the index tells of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

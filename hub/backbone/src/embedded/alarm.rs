@@ -20,6 +20,8 @@ pub enum AlarmKind {
     Busy,
     /// The store can no longer be used: the hub must be started again.
     Failed,
+    /// The anchor cannot be written: an older copy of the store would not be noticed.
+    Anchor,
 }
 
 /// The alarms that stand; each kind at most once.
@@ -40,11 +42,21 @@ impl Alarms {
         }
     }
 
+    /// Ends an alarm, if it stands.
+    pub(super) fn end(&self, kind: AlarmKind) {
+        let mut alarms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = alarms.len();
+        alarms.retain(|alarm| alarm.kind != kind);
+        if alarms.len() < before {
+            info!(?kind, "an alarm of the backbone is over");
+        }
+    }
+
     /// Ends the alarms about waiting.
     pub(super) fn writes_again(&self) {
         let mut alarms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = alarms.len();
-        alarms.retain(|alarm| alarm.kind == AlarmKind::Failed);
+        alarms.retain(|alarm| !matches!(alarm.kind, AlarmKind::DiskFull | AlarmKind::Busy));
         if alarms.len() < before {
             info!("the backbone writes again");
         }

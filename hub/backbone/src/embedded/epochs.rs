@@ -1,10 +1,8 @@
 use std::collections::HashSet;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 
 use rusqlite::Connection;
 
-use super::schema::io;
+use super::schema::{io, random};
 use crate::Error;
 
 /// One life of the store.
@@ -23,8 +21,7 @@ pub(super) fn begin(conn: &Connection) -> Result<(Epoch, HashSet<String>), Error
     let past = past(conn).map_err(at)?;
     let last: Option<i64> = conn.query_row("SELECT max(id) FROM epochs", [], |row| row.get(0)).map_err(at)?;
     let id = last.unwrap_or(0) + 1;
-    let random = RandomState::new().build_hasher().finish() >> 32;
-    let name = format!("e{id:06}-{random:08x}");
+    let name = format!("e{id:06}-{:08x}", random() >> 32);
     let insert = "INSERT INTO epochs(id, epoch, begun) VALUES (?1, ?2, unixepoch())";
     conn.execute(insert, (id, &name)).map_err(at)?;
     Ok((Epoch { id, name }, past))

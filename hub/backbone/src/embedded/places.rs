@@ -12,6 +12,15 @@ pub(super) struct Places {
     ids: Vec<i64>,
 }
 
+/// How far a partition goes: what the anchor says about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reach {
+    pub(super) place: Place,
+    pub(super) next: Offset,
+    /// The chain of the last record.
+    pub(super) chain: Chain,
+}
+
 /// Where a partition begins and ends, and where its consumer stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
@@ -102,6 +111,11 @@ impl Places {
 
     pub(super) fn id(&self, place: Place) -> Result<i64, Error> {
         self.slot(place).map(|slot| self.ids[slot])
+    }
+
+    /// The partitions in the order of slots.
+    pub(super) fn all(&self) -> impl Iterator<Item = Place> + use<> {
+        all(self.partitions)
     }
 
     pub(super) fn id_at(&self, slot: usize) -> i64 {

@@ -134,7 +134,7 @@ pub(super) fn chain_at(conn: &Connection, place: Place, id: i64, offset: Offset)
 pub(super) fn get(conn: &Connection, place: Place, id: i64, space: &str, key: &str) -> Result<Option<Bytes>, Error> {
     let query = "SELECT value, sum FROM state WHERE place = ?1 AND space = ?2 AND key = ?3";
     let mut query = conn.prepare_cached(query).map_err(|e| read_error(&e))?;
-    let found = query.query_row(params![id, space, key], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?)));
+    let found = query.query_row(params![id, space, key], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?)));
     match found.optional() {
         Ok(Some((value, sum))) => checked(place, space, key, value, sum).map(Some),
         Ok(None) => Ok(None),
@@ -179,7 +179,7 @@ pub(super) fn scan(
     let mut rows = query.query(keys).map_err(|e| read_error(&e))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next().map_err(|e| unreadable_value(place, space, near, &e))? {
-        let parts = (|| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?)))();
+        let parts = (|| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, i64>(2)?)))();
         let (key, value, sum) = parts.map_err(|e| unreadable_value(place, space, near, &e))?;
         let value = checked(place, space, &key, value, sum)?;
         found.push((key, value));

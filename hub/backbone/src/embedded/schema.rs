@@ -1,3 +1,5 @@
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,7 +9,9 @@ use super::places::{Places, is_damage};
 use crate::Error;
 
 /// Version of the tables below. A file with a higher one is refused.
-pub(super) const SCHEMA_VERSION: i64 = 2;
+pub(super) const SCHEMA_VERSION: i64 = 3;
+/// The oldest one that is taken over.
+const VERSION_MIN: i64 = 2;
 /// Marks a file as ours ("RACC").
 const APPLICATION_ID: i64 = 0x5241_4343;
 /// Size of a page of a new database, in bytes. Rows of cases and messages lie in the order of their ids, which is random:
@@ -45,6 +49,10 @@ const TABLES: &str = "
     CREATE VIEW log AS SELECT topic, partition, records.id & ((1 << 40) - 1) AS offset, key, bytes, records.chain
         FROM records JOIN heads ON heads.id = records.id >> 40;
 ";
+
+/// What version 3 has more: words about the store itself. (A program that does not know them would send in recovery.)
+const NOTES: &str =
+    "CREATE TABLE IF NOT EXISTS notes(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID, STRICT";
 
 /// Opens the write connection; makes the tables in a new file.
 pub(super) fn open(path: &Path, partitions: u16) -> Result<(Connection, Places), Error> {
@@ -100,7 +108,7 @@ pub(super) fn check_version(conn: &Connection, path: &Path) -> Result<(), Error>
             "the store {name} has version {version}, this program knows up to {SCHEMA_VERSION}: {advice}"
         )));
     }
-    if objects > 0 && version < SCHEMA_VERSION {
+    if objects > 0 && version < VERSION_MIN {
         return Err(Error::Io(format!(
             "the store {name} has version {version}, from before the first release; this program begins with \
              {SCHEMA_VERSION}: finish its messages with the older program, then name a new file"
@@ -146,9 +154,37 @@ fn make_tables(conn: &mut Connection, partitions: u16) -> rusqlite::Result<bool>
         tx.execute("INSERT INTO meta VALUES ('partitions', ?1), ('transactions', 0)", [partitions])?;
         Places::make(&tx, partitions)?;
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
-        tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     }
+    add_what_is_newer(&tx, version)?;
     tx.commit().map(|()| version == 0)
+}
+
+/// Identity of the store, in base 16: a copy has the same, another store another one.
+pub(super) fn identity(conn: &Connection) -> Result<String, Error> {
+    let query = conn.query_row("SELECT value FROM meta WHERE name = 'store'", [], |row| row.get::<_, i64>(0));
+    query.map(|id| format!("{:016x}", id.cast_unsigned())).map_err(|e| io("the store's identity cannot be read", &e))
+}
+
+/// A number that no other store or life has: names need no seed.
+pub(super) fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// Brings an older database up to the present version.
+pub(super) fn take_over(conn: &mut Connection) -> rusqlite::Result<()> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    add_what_is_newer(&tx, version)?;
+    tx.commit()
+}
+
+fn add_what_is_newer(conn: &Connection, version: i64) -> rusqlite::Result<()> {
+    if version < SCHEMA_VERSION {
+        conn.execute_batch(NOTES)?;
+        let _rows = conn.execute("INSERT OR IGNORE INTO meta VALUES ('store', ?1)", [random().cast_signed()])?;
+        conn.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    }
+    Ok(())
 }
 
 fn check_partitions(conn: &Connection, path: &Path, partitions: u16) -> Result<(), Error> {
@@ -167,12 +203,17 @@ fn check_partitions(conn: &Connection, path: &Path, partitions: u16) -> Result<(
     }
 }
 
-/// A new file is durable only when its folder is.
-fn sync_folder(path: &Path) -> Result<(), Error> {
-    let folder = match path.parent() {
+/// The folder in which a file stands.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
-    };
+    }
+}
+
+/// A new file is durable only when its folder is.
+fn sync_folder(path: &Path) -> Result<(), Error> {
+    let folder = folder_of(path);
     let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|e| Error::Io(format!("the folder {} cannot be made durable: {e}", folder.display())))
 }

@@ -1,13 +1,13 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::EmbeddedSettings;
 use super::alarm::{AlarmKind, Alarms};
-use super::places::{Head, Places};
+use super::places::{Head, Places, Reach};
 use crate::{Commit, Error, Offset, Place};
 
 /// Jobs that may wait for the writer, at most.
@@ -41,6 +41,8 @@ pub(super) struct Shared {
     pub(super) alarms: Alarms,
     /// Ends by slot, for those who wait for a change.
     ends: Vec<watch::Sender<End>>,
+    /// How far each partition goes that is durable, for the anchor.
+    reached: Mutex<Vec<Reach>>,
     failed: OnceLock<Error>,
     queue: Arc<Semaphore>,
     trims: Arc<Semaphore>,
@@ -65,6 +67,8 @@ impl Shared {
         past_epochs: HashSet<String>,
         heads: &[Head],
     ) -> Self {
+        let reached = places.all().zip(heads);
+        let reached = reached.map(|(place, head)| Reach { place, next: head.next, chain: head.chain }).collect();
         let end = |head: &Head| watch::Sender::new(End { next: head.next, failed: false });
         Self {
             path: settings.path.clone(),
@@ -73,6 +77,7 @@ impl Shared {
             places,
             alarms: Alarms::default(),
             ends: heads.iter().map(end).collect(),
+            reached: Mutex::new(reached),
             failed: OnceLock::new(),
             queue: Arc::new(Semaphore::new(QUEUE_SLOTS)),
             trims: Arc::new(Semaphore::new(TRIM_SLOTS)),
@@ -110,9 +115,22 @@ impl Shared {
         self.commits.fetch_add(commits, Ordering::Relaxed);
         self.records.fetch_add(records, Ordering::Relaxed);
         self.transactions.fetch_add(1, Ordering::Relaxed);
+        for (reach, head) in self.reached.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().zip(heads) {
+            (reach.next, reach.chain) = (head.next, head.chain);
+        }
         for (end, head) in self.ends.iter().zip(heads) {
             end.send_if_modified(|end| std::mem::replace(&mut end.next, head.next) != head.next);
         }
+    }
+
+    /// How far each partition goes, durably.
+    pub(super) fn reached(&self) -> Vec<Reach> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether trouble ended the store (and not its closing).
+    pub(super) fn has_failed(&self) -> bool {
+        self.alarms.list().iter().any(|alarm| alarm.kind == AlarmKind::Failed)
     }
 
     pub(super) fn counts(&self) -> Counts {

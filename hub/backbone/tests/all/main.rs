@@ -1,6 +1,8 @@
 //! Tests of the backbones from outside: the contract, damage, crashes, full disks.
 
+mod anchor;
 mod archive;
+mod backup;
 mod blobs;
 mod collect;
 mod compare;

@@ -95,11 +95,13 @@ pub(crate) struct Operator<'a> {
     pub(crate) admin: String,
     /// Parked in-doubt messages and what was decided.
     pub(crate) released: Released,
+    /// Decisions that nobody has confirmed.
+    unheard: Released,
 }
 
 impl<'a> Operator<'a> {
     pub(crate) fn new(world: &'a World, admin: &str) -> Self {
-        Self { world, admin: admin.to_string(), released: Released::new() }
+        Self { world, admin: admin.to_string(), released: Released::new(), unheard: Released::new() }
     }
 
     /// Decides about flows in doubt that SIOPE+ never took, until every order is at SIOPE+ or given up.
@@ -107,6 +109,7 @@ impl<'a> Operator<'a> {
         let begun = Instant::now();
         loop {
             self.decide().await;
+            self.look_up_what_was_not_heard().await;
             let open = self.open(offers).await;
             if open.is_empty() {
                 return self.released;
@@ -137,8 +140,21 @@ impl<'a> Operator<'a> {
                 continue;
             }
             let action = if self.released.len().is_multiple_of(2) { "not_delivered" } else { "give_up" };
-            if release(&self.admin, token, id, action, "asked SIOPE+ by telephone").await {
-                drop(self.released.insert(case.to_string(), (action, reason)));
+            let heard = release(&self.admin, token, id, action, "asked SIOPE+ by telephone").await;
+            let decided = if heard { &mut self.released } else { &mut self.unheard };
+            drop(decided.insert(case.to_string(), (action, reason)));
+        }
+    }
+
+    /// A hub that died before it could answer may have written a decision down all the same: its history says so.
+    async fn look_up_what_was_not_heard(&mut self) {
+        for (case, decision) in self.unheard.clone() {
+            let path = format!("cases/{}", case.replace('/', "%2F"));
+            let told = api(&self.admin, self.world.team.token("controllore"), &path).await;
+            let action = format!("\"action\":\"{}\"", decision.0);
+            if told.is_some_and(|told| told.to_string().contains(&action)) {
+                let _ = self.unheard.remove(&case);
+                let _ = self.released.entry(case).or_insert(decision);
             }
         }
     }
@@ -166,7 +182,7 @@ fn names_a_cause(reason: &str) -> bool {
 }
 
 /// Case -> flows that SIOPE+ took and did not refuse.
-fn taken_by_case(flows: &Value) -> BTreeMap<String, Vec<String>> {
+pub(crate) fn taken_by_case(flows: &Value) -> BTreeMap<String, Vec<String>> {
     let mut taken: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for flow in flows.as_array().into_iter().flatten().filter(|flow| flow["result"] == "taken") {
         for line in flow["orders"].as_array().into_iter().flatten() {

@@ -7,6 +7,7 @@ use hub_core::{Receipt, Repeat};
 use jiff::Timestamp;
 
 use super::doubt::{self, Doubt};
+use super::lost;
 use super::{Action, Command, Ended, Event, Now, Outbound, Policy, State};
 
 /// The longest pause that a receiver's `Retry-After` can impose: a mistaken one must not bury a payment.
@@ -29,6 +30,8 @@ pub fn advance(outbound: &Outbound, event: Event, now: &Now<'_>, policy: &Policy
         (State::InDoubt { .. }, Event::Asked { answer, over }) => doubt::asked(&cx, answer, over),
         (_, Event::Witnessed(receipt)) => witnessed(&cx, receipt),
         (State::Parked { kind, .. }, Event::Person(action)) => decided(&cx, *kind, action),
+        (_, Event::Recovered { since, over_at }) => lost::recovered(&cx, since, over_at),
+        (_, Event::Vouched) => lost::vouched(&cx),
         _ => cx.stay(Vec::new()),
     }
 }
@@ -127,6 +130,7 @@ fn due(cx: &Cx<'_>, not_before: Timestamp) -> Next {
         state: State::Sending { epoch: cx.now.epoch.to_owned(), at, not_after: later(at, cx.policy.attempt) },
         attempts: cx.from.attempts.saturating_add(1),
         first_at: cx.from.first_at.or(Some(at)),
+        lost: lost::asked(cx.from.lost),
         ..cx.from.clone()
     };
     (next, vec![Command::Send])

@@ -5,6 +5,7 @@ use hub_core::journal::ParkedKind;
 use jiff::Timestamp;
 
 use super::advance::{Cx, Next, later};
+use super::lost::{self, LOST};
 use super::{Answer, Command, Now, Policy, State};
 
 /// How much of an answer goes into the account, in characters.
@@ -39,6 +40,26 @@ impl Doubt {
         Self { not_after: Timestamp::MAX, ..Self::new(epoch, at, cause) }
     }
 
+    /// A life that the store has lost may have tried. What was asked before stays in the account.
+    pub(super) fn lost(cx: &Cx<'_>, cause: String, over_at: Option<Timestamp>) -> Self {
+        let not_after = over_at.unwrap_or(Timestamp::MAX);
+        let (asked, evidence) = match Self::of(&cx.from.state) {
+            Some(earlier) => (earlier.asked, earlier.evidence),
+            None => (0, Value::Null),
+        };
+        Self { not_after, asked, evidence, ..Self::new(LOST, cx.now.at, cause) }
+    }
+
+    /// A person vouches that the lost life is over; the receiver's view is final when it has settled since.
+    pub(super) fn vouched(self, cx: &Cx<'_>) -> Self {
+        let at = cx.now.at;
+        Self { not_after: at, since: at, ask_at: later(at, cx.policy.settles_after), ..self }
+    }
+
+    fn is_lost(&self) -> bool {
+        self.epoch == LOST
+    }
+
     fn new(epoch: &str, at: Timestamp, cause: String) -> Self {
         let (epoch, evidence) = (epoch.to_owned(), Value::Null);
         Self { epoch, since: at, not_after: at, cause, ask_at: at, asked: 0, asking: None, evidence }
@@ -58,14 +79,16 @@ impl Doubt {
 
     /// The life that tried is over: whatever it sent, it sent before this moment.
     fn note_over(&mut self, over: bool, at: Timestamp) {
-        if over && self.not_after == Timestamp::MAX {
+        if over && self.not_after == Timestamp::MAX && !self.is_lost() {
             self.not_after = at;
         }
     }
 
     /// From when on the receiver's view is final; `None` while the life that tried may still run.
     fn settled_at(&self, policy: &Policy) -> Option<Timestamp> {
-        (self.not_after < Timestamp::MAX).then(|| later(self.since.max(self.not_after), policy.settles_after))
+        // A lost life is not found by anybody: what counts is when a person said that it is over.
+        let from = if self.is_lost() { self.not_after } else { self.since.max(self.not_after) };
+        (self.not_after < Timestamp::MAX).then(|| later(from, policy.settles_after))
     }
 
     /// Whether the question under way was put when the receiver's view was final.
@@ -82,8 +105,13 @@ impl Doubt {
     /// What is known, for the person who decides.
     pub(super) fn account(&self, attempt: u32) -> String {
         let Self { epoch, since, asked, .. } = self;
+        let told = match self.is_lost() {
+            true => format!("in doubt since {since}, after {attempt} known attempts"),
+            false => format!("attempt {attempt} of life {epoch} is in doubt since {since}"),
+        };
         let cause = shortened(&self.cause);
         let fence = match self.not_after == Timestamp::MAX {
+            true if self.is_lost() => "nobody has released the lane",
             true => "that life is not known to be over and may still send",
             false => "that attempt is over",
         };
@@ -91,10 +119,7 @@ impl Doubt {
             Value::Null => String::new(),
             evidence => format!(", last evidence: {}", shortened(&evidence.to_string())),
         };
-        format!(
-            "attempt {attempt} of life {epoch} is in doubt since {since}: {cause}; {fence}; the receiver was asked {asked} \
-             times{evidence}"
-        )
+        format!("{told}: {cause}; {fence}; the receiver was asked {asked} times{evidence}")
     }
 }
 
@@ -127,11 +152,16 @@ pub(super) fn ask_due(cx: &Cx<'_>) -> Next {
 pub(super) fn asked(cx: &Cx<'_>, answer: Answer, over: bool) -> Next {
     with(cx, |mut doubt| {
         // Judged before the end of the other life is noted: a question that was put while it might still run proves nothing.
+        // No epoch proves a lost life over: a person does, who releases the lane.
+        let over = if doubt.is_lost() { doubt.not_after < Timestamp::MAX } else { over };
+        let only_lost = over && doubt.is_lost() && cx.from.lost.is_some_and(|lost| lost.only);
         let counts = over && doubt.asks_when_settled(cx.policy);
         doubt.asking = None;
         doubt.note_over(over, cx.now.at);
         match answer {
             Answer::Delivered(receipt) => cx.delivered(receipt),
+            Answer::NotDelivered(_) | Answer::Unknown(_) if counts && only_lost => lost::never_sent(cx),
+            Answer::Unknown(evidence) if only_lost => ask_when_settled(cx, Doubt { evidence, ..doubt }),
             Answer::NotDelivered(evidence) if counts => arrived_nowhere(cx, &Doubt { evidence, ..doubt }),
             Answer::NotDelivered(evidence) if over => ask_when_settled(cx, Doubt { evidence, ..doubt }),
             Answer::NotDelivered(evidence) => ask_again(cx, Doubt { evidence, ..doubt }, None),
@@ -163,12 +193,12 @@ fn ask_again(cx: &Cx<'_>, doubt: Doubt, could_not: Option<&str>) -> Next {
     wait(cx, Doubt { ask_at, ..doubt })
 }
 
-fn wait(cx: &Cx<'_>, doubt: Doubt) -> Next {
+pub(super) fn wait(cx: &Cx<'_>, doubt: Doubt) -> Next {
     let commands = vec![Command::WakeAt(doubt.ask_at)];
     cx.to(doubt.into_state(), commands)
 }
 
-fn with(cx: &Cx<'_>, then: impl FnOnce(Doubt) -> Next) -> Next {
+pub(super) fn with(cx: &Cx<'_>, then: impl FnOnce(Doubt) -> Next) -> Next {
     match Doubt::of(&cx.from.state) {
         Some(doubt) => then(doubt),
         None => cx.stay(Vec::new()),

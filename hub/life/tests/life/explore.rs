@@ -33,7 +33,7 @@ pub(crate) struct Broken {
 }
 
 /// What tells two durable states apart for the future. Words and the time of the first attempt do not.
-pub(crate) type OutKey = ([u32; 5], [u32; 3], [bool; 2]);
+pub(crate) type OutKey = ([u32; 5], [u32; 3], [bool; 3]);
 
 pub(crate) fn key(out: &Outbound) -> OutKey {
     let life = |epoch: &str| epoch.get(1..).and_then(|number| number.parse().ok()).unwrap_or(u32::MAX);
@@ -51,11 +51,22 @@ pub(crate) fn key(out: &Outbound) -> OutKey {
         State::InDoubt { asking: Some(at), .. } => second(at) + 1,
         _ => 0,
     };
-    (state, [out.attempts, out.failures, asking], [out.witness.is_some(), out.doubted])
+    (
+        state,
+        [out.attempts, out.failures, asking],
+        [out.witness.is_some(), out.doubted, out.lost.is_some_and(|lost| lost.only)],
+    )
+}
+
+/// What tells two points apart.
+type PointKey = (OutKey, Option<OutKey>, World);
+
+fn point(node: &Node) -> PointKey {
+    (key(&node.out), node.copy.as_ref().map(key), node.world.clone())
 }
 
 struct Search {
-    index: HashMap<(OutKey, World), usize>,
+    index: HashMap<PointKey, usize>,
     /// Durable states and seconds for which every event was tried.
     tried: HashSet<(OutKey, u32, usize)>,
     /// How each point was reached first.
@@ -67,7 +78,7 @@ struct Search {
 /// Goes through every history; stops at the first that breaks an invariant.
 pub(crate) fn explore(life: Life, policy: &Policy, bounds: &Bounds) -> Result<Seen, Broken> {
     let start = Node::start();
-    let first = (key(&start.out), start.world.clone());
+    let first = point(&start);
     let mut search = Search {
         index: HashMap::from([(first, 0)]),
         tried: HashSet::new(),
@@ -113,7 +124,7 @@ impl Search {
     /// Files a point; gives it back if it is new.
     fn reach(&mut self, from: usize, a_move: Move, node: Node) -> Option<(usize, Node)> {
         let fresh = self.from.len();
-        let (at, is_new) = match self.index.entry((key(&node.out), node.world.clone())) {
+        let (at, is_new) = match self.index.entry(point(&node)) {
             Entry::Occupied(known) => (*known.get(), false),
             Entry::Vacant(free) => (*free.insert(fresh), true),
         };

@@ -143,15 +143,17 @@ fn parks(before: &Outbound, event: &Event, after: &Outbound, commands: &[Command
         State::Parked { kind, reason } => Some((*kind, reason.clone())),
         _ => None,
     };
-    if was && parked.is_some() {
+    let found_old = matches!(event, Event::Recovered { .. });
+    if was && parked.is_some() && !(found_old && told.is_some()) {
         return holds(after == before && commands.is_empty(), "a parked message changes without leaving");
     }
     holds(told == parked, "parks without telling people, or tells them something else")?;
     holds(parked.is_none_or(|(_, reason)| !reason.is_empty()), "parks without a reason")?;
     let released = count(commands, |command| matches!(command, Command::Released { .. }));
-    holds(released == usize::from(was), "leaves the parking without a record, or writes one without leaving")?;
-    let by_right = matches!(event, Event::Person(_) | Event::Witnessed(_));
-    holds(!was || by_right, "somebody else than a person or a proof releases a parked message")?;
+    let left = was && !matches!(after.state, State::Parked { .. });
+    holds(released == usize::from(left), "leaves the parking without a record, or writes one without leaving")?;
+    let by_right = matches!(event, Event::Person(_) | Event::Witnessed(_) | Event::Vouched);
+    holds(!left || by_right, "somebody else than a person or a proof releases a parked message")?;
     holds(was || !matches!(event, Event::Person(_)) || after == before, "a person touches what is not parked")
 }
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use hub_core::Repeat;
 use hub_core::journal::ParkedKind;
-use hub_life::outbound::{Action, Answer, Command, Ended, Event, Now, Outbound, Policy, State, advance};
+use hub_life::outbound::{Action, Answer, Command, Ended, Event, LOST, Now, Outbound, Policy, State, advance};
+use jiff::Timestamp;
 
-use crate::exhaustive::{BOUNDS, askable, forbidden, keyed};
+use crate::exhaustive::{BOUNDS, OLD_STORE, askable, forbidden, keyed};
 use crate::explore::explore;
 use crate::world::{Bounds, Life, policy, receipt};
 
@@ -231,6 +232,58 @@ fn asks_twice_at_once(outbound: &Outbound, event: Event, now: &Now<'_>, policy: 
     advance(&idle, event, now, policy)
 }
 
+// -- stores that are put back ---------------------------------------------------------------------------------------------
+
+fn a_restored_message_is_sent_without_asking(out: &Outbound, event: Event, now: &Now<'_>, policy: &Policy) -> Next {
+    match (&out.state, &event) {
+        (State::Ready { not_before }, Event::Recovered { .. }) => (out.clone(), vec![Command::WakeAt(*not_before)]),
+        _ => advance(out, event, now, policy),
+    }
+}
+
+fn unknown_counts_before_the_lane_is_released(out: &Outbound, event: Event, now: &Now<'_>, policy: &Policy) -> Next {
+    match (&out.state, &event) {
+        (State::InDoubt { epoch, .. }, Event::Asked { answer: Answer::Unknown(_), .. }) if epoch == LOST => {
+            send_again(out, now)
+        }
+        _ => advance(out, event, now, policy),
+    }
+}
+
+fn a_released_lane_does_not_wait_until_it_settles(
+    out: &Outbound,
+    event: Event,
+    now: &Now<'_>,
+    policy: &Policy,
+) -> Next {
+    let hasty = Policy { settles_after: Duration::ZERO, ..policy.clone() };
+    match (&out.state, &event) {
+        (State::InDoubt { epoch, .. }, Event::Asked { .. } | Event::Vouched) if epoch == LOST => {
+            advance(out, event, now, &hasty)
+        }
+        _ => advance(out, event, now, policy),
+    }
+}
+
+/// The end of the lives that the store knows says nothing about those that it has lost.
+fn a_known_end_proves_a_lost_life_over(out: &Outbound, event: Event, now: &Now<'_>, policy: &Policy) -> Next {
+    let (mut next, commands) = advance(out, event.clone(), now, policy);
+    if let (State::InDoubt { epoch, not_after, .. }, Event::Asked { .. }) = (&mut next.state, event)
+        && epoch == LOST
+        && *not_after == Timestamp::MAX
+    {
+        *not_after = now.at;
+    }
+    (next, commands)
+}
+
+fn a_restored_refusal_is_still_a_refusal(out: &Outbound, event: Event, now: &Now<'_>, policy: &Policy) -> Next {
+    match (&out.state, &event) {
+        (State::Parked { .. }, Event::Recovered { .. }) => (out.clone(), Vec::new()),
+        _ => advance(out, event, now, policy),
+    }
+}
+
 /// The mutant must be caught, for the expected reason, within the bounds that find nothing in the real life
 /// ([`crate::exhaustive`]).
 fn caught(name: &str, mutant: Life, policy: &Policy, bounds: &Bounds, expected: &str) {
@@ -261,6 +314,21 @@ fn mutants_of_the_fence_are_caught() {
     for (name, mutant) in mutants {
         caught(name, mutant, &askable(), &BOUNDS, "sends again although an attempt");
     }
+}
+
+#[test]
+fn mutants_of_old_stores_are_caught() {
+    let mutants: [(&str, Life); 4] = [
+        ("a restored message is sent without asking", a_restored_message_is_sent_without_asking),
+        ("unknown counts before the lane is released", unknown_counts_before_the_lane_is_released),
+        ("a released lane does not wait until it settles", a_released_lane_does_not_wait_until_it_settles),
+        ("a known end proves a lost life over", a_known_end_proves_a_lost_life_over),
+    ];
+    for (name, mutant) in mutants {
+        caught(name, mutant, &policy(Repeat::Askable, 1, 2, 1), &OLD_STORE, "sends again although an attempt");
+    }
+    let refused: Life = a_restored_refusal_is_still_a_refusal;
+    caught("a restored refusal is still a refusal", refused, &forbidden(), &OLD_STORE, "says `surely no effect`");
 }
 
 #[test]

@@ -63,6 +63,9 @@ fn means_something(name: &str, event: &Event, own: bool) -> bool {
         Event::Witnessed(_) => !["step", "refused", "delivered"].contains(&name),
         Event::Person(Action::Retry) => ["not sent", "rejected", "step"].contains(&name),
         Event::Person(Action::Delivered | Action::NotDelivered) => name == "doubt parked",
+        Event::Recovered { .. } => ["ready", "sending", "in doubt", "not sent", "rejected"].contains(&name),
+        // nothing here is in doubt because of a lost life
+        Event::Vouched => false,
         Event::Person(Action::GiveUp) => ["not sent", "rejected", "doubt parked", "step", "refused"].contains(&name),
     }
 }
@@ -97,7 +100,7 @@ fn exactly_the_pairs_of_the_table_mean_something() {
             pairs += 1;
         }
     }
-    assert_eq!(pairs, 10 * 2 * 21);
+    assert_eq!(pairs, 10 * 2 * 24);
 }
 
 #[test]
@@ -294,4 +297,96 @@ fn an_older_record_can_be_read() {
         "witness":null}"#;
     let read: Outbound = serde_json::from_str(text).unwrap();
     assert_eq!(read, Outbound::new(ts(0)));
+}
+
+fn recovered(over_at: Option<u32>) -> Event {
+    Event::Recovered { since: ts(0), over_at: over_at.map(ts) }
+}
+
+fn unknown() -> Event {
+    Event::Asked { answer: Answer::Unknown(Value::from("no ack")), over: false }
+}
+
+/// Asks at a moment, and hears "cannot say".
+fn hears_nothing(out: &Outbound, second: u32, policy: &Policy) -> (Outbound, Vec<Command>) {
+    let (asking, commands) = advance(out, Event::AskDue, &at(second), policy);
+    assert_eq!(commands, [Command::Ask]);
+    advance(&asking, unknown(), &at(second), policy)
+}
+
+#[test]
+fn what_a_lost_life_may_have_sent_goes_out_only_after_a_person_and_a_settled_question() {
+    let policy = policy(Repeat::Askable, 2, 3, 1);
+    let (out, commands) = advance(&Outbound::new(ts(9)), recovered(None), &at(10), &policy);
+    assert_eq!(commands, [Command::WakeAt(ts(10))], "asked at once");
+    assert_eq!((out.known_from(), out.first_at), (Some(ts(0)), None));
+    let (out, _) = hears_nothing(&out, 10, &policy);
+    assert!(matches!(out.state, State::InDoubt { .. }));
+    let (out, commands) = hears_nothing(&out, 13, &policy);
+    assert!(
+        matches!(commands[..], [Command::Park { kind: ParkedKind::InDoubt, .. }]),
+        "patience is over: {commands:?}"
+    );
+    let State::Parked { reason, .. } = &out.state else { panic!("{:?}", out.state) };
+    assert!(reason.contains("after 0 known attempts") && reason.contains("nobody has released the lane"), "{reason}");
+
+    let (out, commands) = advance(&out, Event::Vouched, &at(20), &policy);
+    assert_eq!(commands, [Command::Released { action: "ask_again" }, Command::WakeAt(ts(22))]);
+    assert_eq!(
+        advance(&out, Event::AskDue, &at(21), &policy).1,
+        [Command::WakeAt(ts(22))],
+        "not before it has settled"
+    );
+    let (out, commands) = hears_nothing(&out, 22, &policy);
+    assert_eq!((&out.state, commands), (&State::Ready { not_before: ts(22) }, vec![Command::WakeAt(ts(22))]));
+    assert_eq!((out.failures, out.lost.map(|lost| lost.only)), (0, Some(false)));
+    let (out, _) = advance(&out, Event::Due, &at(22), &policy);
+    let (out, _) = advance(&out, doubtful(), &at(23), &policy);
+    assert_eq!(advance(&out, Event::Vouched, &at(24), &policy).0, out, "its own doubt is nobody's lane");
+    assert_eq!(out.known_from(), Some(ts(0)), "the lost life's is looked for, too");
+}
+
+#[test]
+fn a_message_that_comes_after_the_release_is_asked_about_once() {
+    let policy = policy(Repeat::Askable, 2, 3, 1);
+    let (out, commands) = advance(&Outbound::new(ts(30)), recovered(Some(20)), &at(30), &policy);
+    assert_eq!(commands, [Command::WakeAt(ts(30))]);
+    let (out, _) = hears_nothing(&out, 30, &policy);
+    assert_eq!(out.state, State::Ready { not_before: ts(30) });
+    let (out, _) = advance(&Outbound::new(ts(21)), recovered(Some(20)), &at(21), &policy);
+    let (out, commands) = hears_nothing(&out, 21, &policy);
+    assert_eq!(commands, [Command::WakeAt(ts(22))], "asks again when it has settled");
+    assert!(matches!(out.state, State::InDoubt { .. }));
+}
+
+#[test]
+fn an_attempt_that_the_copy_left_open_is_not_sent_by_a_lanes_release() {
+    let policy = policy(Repeat::Askable, 2, 3, 1);
+    let next = |second| Now { at: ts(second), epoch: "e1" };
+    let (out, _) = advance(&sending(&policy), recovered(None), &next(10), &policy);
+    let (mut out, _) = advance(&out, Event::Vouched, &next(10), &policy);
+    for second in [12, 13] {
+        out = hears_nothing(&out, second, &policy).0;
+    }
+    assert!(matches!(out.state, State::Parked { kind: ParkedKind::InDoubt, .. }), "{:?}", out.state);
+    assert_eq!(advance(&out, Event::Vouched, &next(14), &policy), (out.clone(), vec![]), "a person decides about it");
+    let (ready, _) = advance(&out, Event::Person(Action::NotDelivered), &next(14), &policy);
+    assert_eq!(advance(&ready, Event::Due, &next(14), &policy).1, [Command::Send]);
+}
+
+#[test]
+fn what_a_store_that_was_put_back_says_about_each_kind_of_sink() {
+    let (forbidden, keyed) = (policy(Repeat::Forbidden, 2, 3, 1), policy(Repeat::Keyed, 2, 3, 1));
+    let (out, commands) = advance(&Outbound::new(ts(0)), recovered(None), &at(1), &forbidden);
+    assert!(matches!(commands[..], [Command::Park { kind: ParkedKind::InDoubt, .. }]));
+    assert_eq!(advance(&out, Event::Vouched, &at(2), &forbidden), (out.clone(), vec![]), "nothing can be asked there");
+    let (out, _) = advance(&Outbound::new(ts(7)), recovered(None), &at(1), &keyed);
+    assert_eq!((out.doubted, out.state), (true, State::Ready { not_before: ts(7) }));
+    let (out, _) = advance(&sending(&keyed), recovered(None), &at(1), &keyed);
+    assert_eq!((out.doubted, out.state), (true, State::Ready { not_before: ts(1) }));
+    let refused = Outbound { state: state("rejected"), ..Outbound::new(ts(0)) };
+    let (out, _) = advance(&refused, recovered(None), &at(1), &keyed);
+    assert!(matches!(out.state, State::Parked { kind: ParkedKind::InDoubt, .. }), "it may have been tried again");
+    let witnessed = advance(&sending(&forbidden), Event::Witnessed(receipt()), &at(1), &forbidden).0;
+    assert_eq!(advance(&witnessed, recovered(None), &at(2), &forbidden).1, [Command::GoOn(receipt())]);
 }

@@ -13,7 +13,7 @@ use crate::world::{Bounds, End, Move, Node, Reply, Stage};
 const FAIR_MOVES_MAX: usize = 2_000;
 
 fn bounds(truthful: bool) -> Bounds {
-    Bounds { horizon: 100_000, lives: 60, persons: 40, attempts: 1_000, truthful }
+    Bounds { horizon: 100_000, lives: 60, persons: 40, attempts: 1_000, truthful, restores: 3 }
 }
 
 fn policies() -> impl Strategy<Value = Policy> {

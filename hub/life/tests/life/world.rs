@@ -1,7 +1,7 @@
 //! The world around one outbound message: what a hub, its frozen predecessors, a receiver and people can do.
 
 use hub_core::{Receipt, Value};
-use hub_life::outbound::{Action, Answer, Command, Ended, Event, Now, Outbound, Policy, State};
+use hub_life::outbound::{Action, Answer, Command, Ended, Event, LOST, Now, Outbound, Policy, State};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ pub(crate) struct Bounds {
     pub(crate) attempts: u32,
     /// Whether people say what is true.
     pub(crate) truthful: bool,
+    /// How often an old copy of the store is put back.
+    pub(crate) restores: u8,
 }
 
 /// How far an attempt of a life is.
@@ -110,6 +112,10 @@ pub(crate) struct World {
     pub(crate) proven: bool,
     /// Decisions of people so far.
     pub(crate) persons: u8,
+    /// How often the store was put back.
+    pub(crate) restores: u8,
+    /// A person has released the lane since: the receiver shows all that it has, once its view has settled.
+    pub(crate) vouched: bool,
 }
 
 /// One thing that may happen.
@@ -131,12 +137,20 @@ pub(crate) enum Move {
     Freeze,
     Proof,
     Person(Action),
+    /// The store is copied as it is.
+    Backup,
+    /// The copy is put back: the present life is lost, and may still run.
+    Restore,
+    /// A person releases the lane.
+    Vouch,
 }
 
 /// A point in a history.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) out: Outbound,
+    /// A copy of the store.
+    pub(crate) copy: Option<Outbound>,
     pub(crate) world: World,
 }
 
@@ -158,6 +172,7 @@ impl World {
     /// Whether the life named in the state is provably over, or has ended its attempt because it is ours.
     pub(crate) fn over(&self, out: &Outbound) -> bool {
         match &out.state {
+            State::InDoubt { epoch, .. } if epoch == LOST => false,
             State::Sending { epoch, .. } | State::InDoubt { epoch, .. } => {
                 self.old.get(life_number(epoch)).is_none_or(|old| old.over)
             }
@@ -192,7 +207,7 @@ impl World {
 
 impl Node {
     pub(crate) fn start() -> Self {
-        Self { out: Outbound::new(ts(0)), world: World { wake: Some(0), ..World::default() } }
+        Self { out: Outbound::new(ts(0)), copy: None, world: World { wake: Some(0), ..World::default() } }
     }
 
     /// Lets a move happen, and judges what the life made of it.
@@ -234,6 +249,7 @@ impl Node {
                 let attempt = world.old[index].attempt.take();
                 world.abandon(attempt, policy);
             }
+            Move::Backup => self.copy = Some(self.out.clone()),
             Move::CarryAsk(reply) => (world.ask, world.answer) = (false, Some(reply)),
             _ => return self.seen(a_move, policy),
         }
@@ -258,6 +274,11 @@ impl Node {
             Move::Person(action) => {
                 self.world.persons += 1;
                 Some(Event::Person(action))
+            }
+            Move::Restore => self.restore(policy),
+            Move::Vouch => {
+                self.world.vouched = true;
+                Some(Event::Vouched)
             }
             _ => None,
         }
@@ -306,6 +327,15 @@ impl Node {
         world.old.push(OldLife { over, attempt: attempt.filter(|_| !over) });
         (world.send, world.ask, world.answer, world.wake) = (false, false, None, None);
         Event::Restarted { over: self.world.over(&self.out) }
+    }
+
+    /// The present life is lost with its store; proof that came to it will come again.
+    fn restore(&mut self, policy: &Policy) -> Option<Event> {
+        let _ = self.next_life(false, policy);
+        self.out = self.copy.take()?;
+        let world = &mut self.world;
+        (world.proven, world.vouched, world.restores) = (false, false, world.restores + 1);
+        Some(Event::Recovered { since: ts(0), over_at: None })
     }
 
     /// Hands the event to the life under test and carries its commands over into the world.
@@ -367,9 +397,14 @@ pub(crate) fn every_event() -> Vec<Event> {
     };
     let asked = [true, false].into_iter().flat_map(|over| answers().map(move |answer| Event::Asked { answer, over }));
     let people = [Action::Retry, Action::Delivered, Action::NotDelivered, Action::GiveUp].map(Event::Person);
+    let stores = [
+        Event::Recovered { since: ts(0), over_at: None },
+        Event::Recovered { since: ts(0), over_at: Some(ts(1)) },
+        Event::Vouched,
+    ];
     let alarms = [Event::Due, Event::AskDue, Event::Restarted { over: true }, Event::Restarted { over: false }];
     let proof = [Event::Witnessed(receipt())];
-    ends.map(Event::Ended).into_iter().chain(asked).chain(people).chain(alarms).chain(proof).collect()
+    ends.map(Event::Ended).into_iter().chain(asked).chain(people).chain(alarms).chain(proof).chain(stores).collect()
 }
 
 pub(crate) fn receipt() -> Receipt {

@@ -1,8 +1,8 @@
 //! One step of a message's life: the new state, what is written down about it, and what people decide.
 
 use hub_backbone::Topic;
-use hub_core::Receipt;
 use hub_core::journal::{Parked, ParkedKind, SendOutcome, What};
+use hub_core::{Receipt, Repeat};
 use hub_life::outbound as life;
 use hub_life::outbound::{Answer, Command, Ended, Event, Now, State};
 use jiff::Timestamp;
@@ -43,6 +43,10 @@ impl DeliverWorker {
         for command in &commands {
             self.record(batch, &out, &new, command, now.at).await?;
         }
+        let proved = new.state == State::Delivered && !matches!(before.state, State::Sending { .. });
+        if proved && before.lost.is_some() {
+            self.note_settled(batch, &out, now.at);
+        }
         self.keep(batch, id, &out, new);
         self.next_of(&lane);
         Ok(commands)
@@ -66,6 +70,8 @@ impl DeliverWorker {
             spilled: false,
             behind: false,
             at: self.ages.get(&pending.order).copied(),
+            era: pending.era.clone(),
+            askable: pending.slot.policy.repeat == Repeat::Askable,
         };
         match life.life.state {
             State::Delivered => {
@@ -100,10 +106,11 @@ impl DeliverWorker {
         }
     }
 
-    /// Whether "not there" comes before the receiver's view is final by the boot clock. Where a test turns the clock by hand
+    /// Whether "not there" (of a lost life: "cannot say", too) comes before the receiver's view is final by the boot clock. Where a test turns the clock by hand
     /// there is no boot clock to compare with.
     pub(super) fn too_early(&self, id: &str, answer: &Answer) -> bool {
-        let lets = |pending: &Pending| pending.fence.lets(answer, pending.slot.policy.settles_after);
+        let lets =
+            |pending: &Pending| pending.fence.lets(&pending.life.state, answer, pending.slot.policy.settles_after);
         self.shared.watches_clock() && self.pending.get(id).is_some_and(|pending| !lets(pending))
     }
 
@@ -147,8 +154,12 @@ impl DeliverWorker {
             Event::Asked { answer: Answer::Delivered(r), .. } => {
                 settled(SendOutcome::Delivered, &remote(r), json!({ "resolved": r.reply }))
             }
+            Event::Recovered { .. } if new.state != before.state && new.state != State::Delivered => {
+                let cause = "the store was put back: a lost life of the hub may have sent it";
+                settled(SendOutcome::InDoubt, "", json!({ "cause": cause }))
+            }
             // Only where it counts: a life that may still run can make it untrue, and then a person must not read "not sent".
-            Event::Asked { answer: Answer::NotDelivered(evidence), .. }
+            Event::Asked { answer: Answer::NotDelivered(evidence) | Answer::Unknown(evidence), .. }
                 if matches!(new.state, State::Ready { .. } | State::Parked { kind: ParkedKind::NotSent, .. }) =>
             {
                 settled(SendOutcome::NotSent, "", json!({ "resolved": evidence }))
@@ -193,6 +204,11 @@ impl DeliverWorker {
                 let (action, by) = ("settled".to_string(), "raccordo".to_string());
                 batch.tell(&out.work, now, What::Released { parked, action, by, note });
             }
+            Command::Released { action: "ask_again" } => {
+                let (by, note) = self.lane_word(&out.lane);
+                let (parked, action) = (out.id.clone(), "ask_again".to_string());
+                batch.tell(&out.work, now, What::Released { parked, action, by, note });
+            }
             Command::Released { .. } => {}
             Command::LateProof => {
                 let text = "a late answer proves the delivery of a message that a person had given up".to_string();
@@ -214,7 +230,14 @@ impl DeliverWorker {
             sha256: out.sha256.clone(),
         };
         batch.tell(&out.work, now, what);
-        let (Some((name, keys)), 1) = (&out.witness, new.attempts) else { return };
+        if new.attempts == 1 {
+            self.watch_for(batch, out);
+        }
+    }
+
+    /// Registers the keys by which an answer through another door would prove the delivery.
+    pub(super) fn watch_for(&self, batch: &mut Batch<'_>, out: &Outbound) {
+        let Some((name, keys)) = &out.witness else { return };
         for key in keys {
             let place = batch.place(Topic::WAITS, &crate::interpret::wait_key(name, key));
             let (name, key, home) = (name.clone(), key.clone(), Partition(self.place.partition));

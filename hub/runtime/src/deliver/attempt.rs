@@ -47,7 +47,7 @@ impl DeliverWorker {
                 _ => Ok(()),
             }
         });
-        let first_at = pending.life.first_at.unwrap_or(at);
+        let first_at = pending.life.known_from().unwrap_or(at);
         let attempt = Attempt { key: id.to_string(), number: pending.life.attempts, first_at, at, crossing };
         Some((attempt, pending.slot.clone()))
     }

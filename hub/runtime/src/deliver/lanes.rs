@@ -24,6 +24,8 @@ impl DeliverWorker {
             at: Some(now),
             spilled: self.memory_is_full(),
             behind: false,
+            era: String::new(),
+            askable: false,
         };
         batch.put(self.place, "outbound", &out.id, &out);
         if life.spilled {
@@ -33,7 +35,7 @@ impl DeliverWorker {
         }
         life.behind = self.lane_is_long(&out.lane);
         batch.put(self.place, "life", &out.id, &life);
-        self.place_in_lane(batch, &out.id, life)
+        self.place_in_lane(batch, &out.id, life).await
     }
 
     /// Takes a message into memory.
@@ -46,7 +48,8 @@ impl DeliverWorker {
         if let Some(at) = life.at.or(life.life.first_at) {
             let _ = self.ages.insert(life.order, at);
         }
-        let pending = Pending { lane: life.lane, order: life.order, life: life.life, slot, fence: Fence::now() };
+        let fence = Fence::now();
+        let pending = Pending { era: life.era, lane: life.lane, order: life.order, life: life.life, slot, fence };
         let _ = self.pending.insert(id.to_string(), pending);
         self.queue(id);
         Ok(())
@@ -56,6 +59,9 @@ impl DeliverWorker {
     pub(super) async fn revive(&mut self, batch: &Batch<'_>, id: &str) -> Result<bool, Error> {
         if !self.pending.contains_key(id) {
             let Some(life) = batch.get::<Life>(self.place, "life", id).await? else { return Ok(false) };
+            if !self.is_judged(&life) {
+                self.revisit(id);
+            }
             self.admit(id, life)?;
         }
         Ok(true)
@@ -95,7 +101,7 @@ impl DeliverWorker {
     /// Lets the lane's first message ask for a place, if it is ready.
     pub(super) fn next_of(&mut self, lane: &str) {
         let Some(id) = self.head(lane).map(str::to_string) else { return };
-        let Some(pending) = self.pending.get(&id) else { return };
+        let Some(pending) = self.pending.get(&id).filter(|_| self.may_send(&id)) else { return };
         if let State::Ready { not_before } = pending.life.state {
             if not_before > self.shared.clock.now() {
                 self.timers.set(not_before, id);

@@ -44,7 +44,7 @@ impl DeliverWorker {
     }
 
     /// Into memory, or behind its lane, as `life` says.
-    pub(super) fn place_in_lane(&mut self, batch: &mut Batch<'_>, id: &str, life: Life) -> Result<(), Error> {
+    pub(super) async fn place_in_lane(&mut self, batch: &mut Batch<'_>, id: &str, life: Life) -> Result<(), Error> {
         let lane = life.lane.clone();
         if life.behind {
             batch.put(self.place, "behind", &behind_key(&lane, life.order), &id);
@@ -53,7 +53,11 @@ impl DeliverWorker {
             *self.fresh.entry(lane).or_default() += 1;
             return Ok(());
         }
+        let judged = self.is_judged(&life);
         self.admit(id, life)?;
+        if !judged {
+            self.judge(batch, id).await?;
+        }
         self.next_of(&lane);
         Ok(())
     }
@@ -77,7 +81,7 @@ impl DeliverWorker {
             let Some(life) = life else { continue };
             let life = Life { spilled: false, behind: self.lane_is_long(&life.lane), ..life };
             batch.put(self.place, "life", &id, &life);
-            self.place_in_lane(batch, &id, life)?;
+            self.place_in_lane(batch, &id, life).await?;
         }
         self.wants_refill();
         Ok(())
@@ -107,7 +111,11 @@ impl DeliverWorker {
             let Some(life) = life else { continue };
             let life = Life { behind: false, ..life };
             batch.put(self.place, "life", &id, &life);
+            let judged = self.is_judged(&life);
             self.admit(&id, life)?;
+            if !judged {
+                self.judge(batch, &id).await?;
+            }
         }
         self.now_behind(lane, if taken < room { None } else { Some(taken) });
         self.next_of(lane);

@@ -19,6 +19,7 @@ use crate::figures::Gauges;
 use crate::flag::Flag;
 use crate::operate::Alarm;
 use crate::record::{StoredBody, Work};
+use crate::recovery::Recovering;
 use crate::routes::Routes;
 use crate::{Error, RouteStatus, RuntimeLimits};
 
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     /// Numbers the commands of people.
     pub(crate) commands: AtomicU64,
     pub(crate) gauges: Gauges,
+    /// Whether the store was put back.
+    pub(crate) recovering: Recovering,
     pub(super) guard: ClockGuard,
     pub(super) stop: Flag,
     pub(super) abort: Flag,
@@ -179,6 +182,11 @@ impl Shared {
         };
         if let Some(off) = self.guard.off(self.clock.now()) {
             alarm("clock", "wall clock", format!("it is {off:?} off the boot clock; nothing expires until they agree"));
+        }
+        if let Some(found) = self.recovering.now() {
+            let detail =
+                format!("{}; nothing is sent in lanes that nobody has released: `raccordo recover`", found.reason);
+            alarm("recovery", &found.id, detail);
         }
         if let Some(error) = self.failure() {
             alarm("store", "backbone", error.to_string());

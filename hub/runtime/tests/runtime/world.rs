@@ -12,7 +12,9 @@ use hub_life::outbound::Action;
 use hub_life::task::Word;
 use hub_route::plan::Plan;
 use hub_route::{CaseModel, RouteFile, World as Names, check, render};
-use hub_runtime::{Decided, Hub, HubSettings, Operate, Release, Released, Retained, RetentionSettings, RuntimeLimits};
+use hub_runtime::{
+    Decided, Hub, HubSettings, Operate, Recovery, Release, Released, Retained, RetentionSettings, RuntimeLimits,
+};
 use hub_testkit::ManualClock;
 use serde_json::json;
 
@@ -51,6 +53,8 @@ pub(crate) struct World {
     older: Vec<RouteFile>,
     pub(crate) limits: RuntimeLimits,
     hub: Option<Hub>,
+    /// What the opening of the store has found.
+    recovery: Option<Recovery>,
     fault: Arc<Mutex<Option<FaultHook>>>,
     _folder: Option<tempfile::TempDir>,
 }
@@ -92,6 +96,7 @@ impl World {
                 ..RuntimeLimits::default()
             },
             hub: None,
+            recovery: None,
             fault,
             _folder: None,
         }
@@ -140,7 +145,7 @@ impl World {
             root: PathBuf::new(),
             limits: self.limits,
         };
-        let hub = Hub::start(settings).await.expect("the hub starts");
+        let hub = Hub::start_over(settings, self.recovery.clone()).await.expect("the hub starts");
         Link::of(hub.things()).set(self.outside.clone());
         self.hub = Some(hub);
     }
@@ -193,6 +198,27 @@ impl World {
             Store::Memory(memory) => assert!(memory.damage(place, offset), "{place} has a record {offset}"),
             Store::Embedded { .. } => unreachable!("the file has tests of its own, in hub/backbone"),
         }
+    }
+
+    /// A copy of the store as it is now.
+    pub(crate) fn copy(&self) -> Memory {
+        match &self.store {
+            Store::Memory(memory) => memory.copy(),
+            Store::Embedded { .. } => unreachable!("only stores in memory are copied here"),
+        }
+    }
+
+    /// The hub and its store are lost from one moment to the next; a copy takes their place.
+    pub(crate) async fn put_back(&mut self, copy: Memory, id: &str) {
+        drop(self.hub.take());
+        self.store = Store::Memory(Arc::new(copy));
+        self.recovery = Some(Recovery { id: id.into(), reason: "it was put back".into(), gaps: Vec::new() });
+        self.start().await;
+    }
+
+    /// What the store's opening finds from now on.
+    pub(crate) fn finds(&mut self, recovery: Option<Recovery>) {
+        self.recovery = recovery;
     }
 
     pub(crate) fn set_fault(&self, hook: Option<FaultHook>) {

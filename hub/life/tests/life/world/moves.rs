@@ -11,7 +11,23 @@ impl Node {
         self.moves_of_outside(bounds, &mut moves);
         self.moves_of_hub(bounds, &mut moves);
         self.moves_of_people(bounds, &mut moves);
+        self.moves_of_stores(bounds, &mut moves);
         moves
+    }
+
+    fn moves_of_stores(&self, bounds: &Bounds, moves: &mut Vec<Move>) {
+        let world = &self.world;
+        if world.restores < bounds.restores && world.old.len() + 1 < bounds.lives && !self.out.is_final() {
+            moves.extend(self.copy.is_none().then_some(Move::Backup));
+        }
+        // a store may be lost after it was all over, too
+        if world.restores < bounds.restores && world.old.len() + 1 < bounds.lives && self.copy.is_some() {
+            moves.push(Move::Restore);
+        }
+        // a careful person makes sure that no other hub runs any more
+        if world.restores > 0 && !world.vouched && world.old.iter().all(|old| old.over) && !self.out.is_final() {
+            moves.push(Move::Vouch);
+        }
     }
 
     fn moves_of_outside(&self, bounds: &Bounds, moves: &mut Vec<Move>) {
@@ -71,10 +87,13 @@ impl Node {
     /// What an honest receiver may answer now. Before its view is final "not there" says nothing, but may be said.
     fn replies(&self) -> impl Iterator<Item = Reply> {
         let (there, is_final) = (self.world.effects > 0, self.world.view_is_final());
+        let vouched = self.world.vouched;
         [Reply::Delivered, Reply::NotDelivered, Reply::Unknown, Reply::CouldNotAsk].into_iter().filter(move |reply| {
             match reply {
                 Reply::Delivered => there,
                 Reply::NotDelivered => !there || !is_final,
+                // what a person vouches for: whatever is there can be found, once it has settled
+                Reply::Unknown if vouched => !there || !is_final,
                 Reply::Unknown | Reply::CouldNotAsk => true,
             }
         })
