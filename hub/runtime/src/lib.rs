@@ -26,6 +26,7 @@ mod intake;
 mod interpret;
 mod operate;
 mod process;
+mod recent;
 mod record;
 mod retain;
 mod routes;
