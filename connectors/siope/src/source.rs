@@ -1,5 +1,7 @@
 //! The sources `siope.ack`, `siope.esito_flusso` and `siope.esito_applicativo`: what SIOPE+ and the bank publish.
 
+mod download;
+mod polled;
 mod poller;
 
 use std::time::Duration;

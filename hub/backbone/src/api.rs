@@ -270,6 +270,13 @@ pub trait Backbone: Send + Sync + fmt::Debug {
 pub trait Blobs: Send + Sync + fmt::Debug {
     /// Keeps bytes; gives their SHA-256 in hexadecimal.
     async fn put(&self, bytes: &[u8]) -> Result<String, Error>;
+    /// Keeps several; all are durable on return.
+    async fn put_all(&self, blobs: &[Bytes]) -> Result<(), Error> {
+        for bytes in blobs {
+            let _ = self.put(bytes).await?;
+        }
+        Ok(())
+    }
     /// The bytes of a hash, or `None`.
     async fn get(&self, sha256: &str) -> Result<Option<Bytes>, Error>;
 }

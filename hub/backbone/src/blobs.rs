@@ -4,18 +4,18 @@
 //! any more.
 
 mod collect;
+mod group;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hub_failpoint::{Point, at as failpoint};
 use sha2::{Digest, Sha256};
 use tracing::error;
 
@@ -124,10 +124,13 @@ impl FileBlobs {
         }
     }
 
+    fn failed(&self, sha256: &str, error: &std::io::Error) -> Error {
+        let path = self.shared.path(sha256);
+        Error::Io(format!("the blob {} cannot be written: {error}; is its disk mounted and writable?", path.display()))
+    }
+
     async fn write(&self, sha256: &str, bytes: &Bytes) -> std::io::Result<()> {
-        let (shared, name, content) = (Arc::clone(&self.shared), sha256.to_owned(), bytes.clone());
-        let work = tokio::task::spawn_blocking(move || shared.write(&name, &content)).await;
-        work.unwrap_or_else(|e| Err(std::io::Error::other(e)))
+        group::write(&self.shared, &[(sha256.to_owned(), bytes.clone())]).await
     }
 }
 
@@ -171,43 +174,6 @@ impl FileShared {
         self.moves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, sha256: &str, bytes: &[u8]) -> std::io::Result<()> {
-        let count = self.count.fetch_add(1, Ordering::Relaxed);
-        let tmp = self.folder.join("tmp").join(format!("{sha256}.{}.{count}", std::process::id()));
-        let target = self.path(sha256);
-        let result = self.write_through(&tmp, &target, bytes);
-        if result.is_err() {
-            // the next opening removes it otherwise
-            let _left = fs::remove_file(&tmp).is_err();
-        }
-        result
-    }
-
-    fn write_through(&self, tmp: &Path, target: &Path, bytes: &[u8]) -> std::io::Result<()> {
-        let mut file = File::create_new(tmp)?;
-        // held until the file has its name, so that another process that cleans up leaves it alone
-        file.lock()?;
-        file.write_all(bytes)?;
-        if let Some(clock) = &self.clock {
-            file.set_modified(clock())?;
-        }
-        file.sync_all()?;
-        failpoint(Point::BlobWritten);
-        let folder = target.parent().unwrap_or(&self.folder);
-        if !folder.is_dir() {
-            fs::create_dir_all(folder)?;
-            sync(&self.folder)?;
-        }
-        {
-            let _moves = self.moves();
-            fs::rename(tmp, target)?;
-        }
-        failpoint(Point::BlobNamed);
-        sync(folder)?;
-        failpoint(Point::BlobDurable);
-        Ok(())
-    }
-
     fn read(&self, sha256: &str) -> Result<Option<Bytes>, Error> {
         let path = self.path(sha256);
         let io = |e: std::io::Error| Error::Io(format!("the blob {} cannot be read: {e}", path.display()));
@@ -235,11 +201,25 @@ impl Blobs for FileBlobs {
             Err(e) if is_full(&e) => self.wait_for_room(&sha256, &bytes, e).await,
             done => done,
         };
-        let path = self.shared.path(&sha256);
-        let failed = |e| {
-            Error::Io(format!("the blob {} cannot be written: {e}; is its disk mounted and writable?", path.display()))
-        };
-        written.map_err(failed).map(|()| sha256)
+        written.map_err(|e| self.failed(&sha256, &e)).map(|()| sha256)
+    }
+
+    /// As [`Self::put`], with fewer waits for the disk.
+    async fn put_all(&self, blobs: &[Bytes]) -> Result<(), Error> {
+        blobs.iter().try_for_each(|bytes| check_size(bytes.len()))?;
+        for group in blobs.chunks(group::GROUP_MAX) {
+            let named: Vec<_> = group.iter().map(|bytes| (hash(bytes), bytes.clone())).collect();
+            match group::write(&self.shared, &named).await {
+                // One by one: each waits for room.
+                Err(e) if is_full(&e) => {
+                    for bytes in group {
+                        let _ = self.put(bytes).await?;
+                    }
+                }
+                done => done.map_err(|e| self.failed(&named[0].0, &e))?,
+            }
+        }
+        Ok(())
     }
 
     async fn get(&self, sha256: &str) -> Result<Option<Bytes>, Error> {

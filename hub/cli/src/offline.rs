@@ -105,6 +105,9 @@ pub(crate) struct SimulateSiope {
     /// Time from upload to ACK
     #[arg(long, default_value_t = Span(std::time::Duration::from_millis(300)))]
     ack_after: Span,
+    /// How often the bank publishes outcomes; flows that are due meanwhile share a message
+    #[arg(long, default_value_t = Span(std::time::Duration::from_millis(100)))]
+    esiti_every: Span,
 }
 
 /// Runs the simulator until it is asked to stop.
@@ -114,6 +117,7 @@ pub(crate) async fn simulate_siope(options: SimulateSiope) -> anyhow::Result<()>
         xsd: (!options.no_xsd).then_some(options.xsd),
         state_dir: options.remember.then(|| options.dir.join("state")),
         ack_after: options.ack_after.0,
+        esiti_every: options.esiti_every.0,
         ..settings
     };
     let running = simulators::siope::start(settings).await?;

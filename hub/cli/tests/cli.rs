@@ -16,6 +16,8 @@ mod first_route;
 mod life;
 #[path = "cli/manual.rs"]
 mod manual;
+#[path = "cli/month.rs"]
+mod month;
 #[cfg(feature = "failpoints")]
 #[path = "cli/notices.rs"]
 mod notices;

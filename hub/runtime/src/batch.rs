@@ -1,10 +1,9 @@
 //! One atomic step of a loop: what it reads sees what it has already written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::try_join_all;
 use hub_backbone::{Commit, Offset, Place, Topic};
 use hub_core::journal::{EVENT_VERSION, Event, What};
 use hub_core::{Body, Case, Value, sha256_hex};
@@ -78,9 +77,8 @@ impl<'a> Batch<'a> {
     }
 
     async fn keep_now(&mut self) -> Result<(), Error> {
-        let kept = std::mem::take(&mut self.kept);
-        let _ = try_join_all(kept.values().map(|bytes| self.claims.blobs.put(bytes))).await?;
-        Ok(())
+        let kept: Vec<_> = std::mem::take(&mut self.kept).into_values().collect();
+        Ok(self.claims.blobs.put_all(&kept).await?)
     }
 
     /// The partition that owns a key.
@@ -191,10 +189,19 @@ impl<'a> Batch<'a> {
     pub(crate) async fn commit(mut self) -> Result<Written, Error> {
         self.flush_events();
         self.keep_now().await?;
+        last_words(&mut self.commit);
         self.claims.check_large(&mut self.commit).await?;
         let offsets = self.claims.backbone.commit(self.commit).await?;
         Ok(Written(offsets))
     }
+}
+
+/// Of several changes of one value only the last is written.
+fn last_words(commit: &mut Commit) {
+    let mut known = HashSet::with_capacity(commit.state.len());
+    let last: Vec<bool> = commit.state.iter().rev().map(|c| known.insert((c.place, c.space, c.key.as_str()))).collect();
+    let mut last = last.into_iter().rev();
+    commit.state.retain(|_| last.next().unwrap_or(true));
 }
 
 /// See [`Batch::savepoint`].
@@ -250,3 +257,32 @@ pub(crate) fn event_about(case: &Case, at: Timestamp, what: What) -> Event {
 
 /// `null`, as a value.
 pub(crate) const NULL: Value = Value::Null;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_change_of_a_value_is_written() {
+        let (a, b) = (Place::new(Topic::CASES, 0), Place::new(Topic::CASES, 1));
+        let mut commit = Commit::new();
+        commit.put(a, "state", "x", "1");
+        commit.put(b, "state", "x", "2");
+        commit.put(a, "state", "y", "3");
+        commit.delete(a, "state", "x");
+        commit.put(a, "other", "x", "4");
+        commit.put(a, "state", "y", "5");
+        last_words(&mut commit);
+        let left: Vec<_> = commit.state.iter().map(|c| (c.place, c.space, c.key.as_str(), c.value.clone())).collect();
+        let value = |text: &'static str| Some(Bytes::from_static(text.as_bytes()));
+        assert_eq!(
+            left,
+            [
+                (b, "state", "x", value("2")),
+                (a, "state", "x", None),
+                (a, "other", "x", value("4")),
+                (a, "state", "y", value("5")),
+            ]
+        );
+    }
+}

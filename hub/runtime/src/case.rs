@@ -1,5 +1,6 @@
 //! The owner of cases: judges states, and is the only one that writes their history.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,25 +16,26 @@ use crate::record::{CaseRecord, decode};
 use crate::timers::Timers;
 use crate::worker::Worker;
 
+/// Cases whose state is remembered; beyond, all are looked up anew.
+const REMEMBERED_MAX: usize = 4096;
+
 /// One partition of the cases.
 pub(crate) struct CaseWorker {
     place: Place,
     shared: Arc<Shared>,
     timers: Timers,
+    /// The state of the cases that were met lately. Nobody else writes them, and a commit that fails ends this worker.
+    states: HashMap<String, String>,
 }
 
 impl CaseWorker {
     pub(crate) fn new(place: Place, shared: Arc<Shared>) -> Self {
-        Self { place, shared, timers: Timers::default() }
+        Self { place, shared, timers: Timers::default(), states: HashMap::new() }
     }
 
-    async fn event(&self, batch: &mut Batch<'_>, mut event: Event) -> Result<(), Error> {
+    async fn event(&mut self, batch: &mut Batch<'_>, mut event: Event) -> Result<(), Error> {
         let case = event.case.id.clone();
-        let state = batch.get::<String>(self.place, "state", &case).await?;
-        let state = match state {
-            Some(state) => state,
-            None => self.begin(batch, &event),
-        };
+        let state = self.state(batch, &event).await?;
         if let What::State { to, from, moved, note } = &mut event.what {
             let before = Some(state.as_str()).filter(|state| !state.is_empty());
             let judged = self.shared.cases.judge(&event.case.kind, before, to);
@@ -42,10 +44,32 @@ impl CaseWorker {
             *note = note_of(&judged, &event.case.kind);
             if *moved {
                 batch.put(self.place, "state", &case, to);
+                self.remember(&case, to);
             }
         }
         batch.journal(self.place.partition, &event);
         Ok(())
+    }
+
+    /// The state of an event's case; the case begins if there is none.
+    async fn state(&mut self, batch: &mut Batch<'_>, event: &Event) -> Result<String, Error> {
+        let case = &event.case.id;
+        if let Some(state) = self.states.get(case) {
+            return Ok(state.clone());
+        }
+        let state = match batch.get::<String>(self.place, "state", case).await? {
+            Some(state) => state,
+            None => self.begin(batch, event),
+        };
+        self.remember(case, &state);
+        Ok(state)
+    }
+
+    fn remember(&mut self, case: &str, state: &str) {
+        if self.states.len() >= REMEMBERED_MAX {
+            self.states.clear();
+        }
+        let _ = self.states.insert(case.to_string(), state.to_string());
     }
 
     /// A case begins in its kind's initial state, if there is one way to begin.

@@ -25,6 +25,7 @@ use crate::deliver::DeliverWorker;
 use crate::figures::Gauges;
 use crate::flag::Flag;
 use crate::process::ProcessWorker;
+use crate::recent::Recent;
 use crate::recovery::{Recovering, Recovery};
 use crate::retain::{Keeper, Retained, RetentionSettings};
 use crate::routes::{Route, Routes};
@@ -165,7 +166,7 @@ impl Hub {
         let shared = Arc::new(Shared {
             recovering,
             backbone: settings.backbone,
-            blobs: settings.blobs,
+            blobs: Arc::new(Recent::of(settings.blobs)),
             clock: settings.clock,
             entities: settings.entities,
             cases: settings.cases,

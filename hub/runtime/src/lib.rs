@@ -27,6 +27,7 @@ mod intake;
 mod interpret;
 mod operate;
 mod process;
+mod recent;
 mod record;
 mod recovery;
 mod retain;

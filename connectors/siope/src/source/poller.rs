@@ -5,30 +5,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use hub_core::plugin::{OpenCx, OpenError};
-use hub_core::{Body, Clock, Headers, Incoming, Intake, Media, MessageId, Source, SourceError, Value, Verdict, header};
+use hub_core::{Clock, Intake, MessageId, Source, SourceError, Value, Verdict};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use transform_opi::ANSWER_BYTES_MAX;
 
-use crate::connection::{AskError, Connection, Document};
-use crate::cursor::{Cursor, Position, Taken};
+use super::download::{Fetched, Fresh, fetch, message, split};
+use super::polled::{Polled, after, is_due};
+use crate::connection::{AskError, Connection};
+use crate::cursor::{Cursor, Position, Progress, Taken};
 use crate::entities::{self, Entity};
 use crate::listing::{self, Item, Kind};
 use crate::rome;
 
 /// Lists asked for at once.
 const LISTS_AT_ONCE: usize = 6;
-/// Documents downloaded at once.
-const DOWNLOADS_AT_ONCE: usize = 8;
-/// Messages of one batch.
-const BATCH_MAX: usize = 200;
-/// Bytes of one batch, beyond which no further document is added.
-const BATCH_BYTES_MAX: usize = 16 << 20;
-/// The longest pause after failures, unless SIOPE+ asks for more.
-const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How often the durable cursor is written, unless something fails. What was taken since then is read again after a crash,
+/// and known to the hub by its message id.
+const CURSOR_EVERY: Duration = Duration::from_secs(10);
 /// Failures that one error names.
 const NAMED_MAX: usize = 3;
 
@@ -37,15 +32,6 @@ pub(super) struct Settings {
     pub(super) every: Option<Duration>,
     pub(super) look_back: Duration,
     pub(super) overlap: Duration,
-}
-
-/// A body and how the polling of its list goes.
-struct Polled {
-    entity: Entity,
-    position: Position,
-    next_at: Timestamp,
-    failures: u32,
-    failure: Option<AskError>,
 }
 
 pub(super) struct Poller {
@@ -57,28 +43,20 @@ pub(super) struct Poller {
     polled: Vec<Polled>,
     /// Whether the durable cursor knows all bodies: until then the beginning of the first reading is not fixed.
     anchored: bool,
+    /// Whether something was taken that the durable cursor does not know.
+    behind: bool,
+    /// When the durable cursor is written again.
+    cursor_at: Timestamp,
     /// What holds once the batch is settled.
     offered: Option<Offer>,
 }
 
-/// New positions, by place in `polled`; and whose list has more.
+/// What one round has brought, by place in `polled`; whose list has more; whether it carries the cursor.
 #[derive(Default)]
 struct Offer {
-    positions: BTreeMap<usize, Position>,
+    progress: BTreeMap<usize, Progress>,
     unfinished: Vec<usize>,
-}
-
-/// An entry that was not taken yet.
-struct Fresh {
-    owner: usize,
-    key: String,
-    item: Item,
-}
-
-/// What became of one download.
-struct Fetched {
-    fresh: Fresh,
-    document: Result<Document, AskError>,
+    cursor: bool,
 }
 
 impl Poller {
@@ -93,48 +71,72 @@ impl Poller {
         let anchored = entities.iter().all(|entity| cursor.contains_key(&entity.code));
         let polled = entities.into_iter().map(|entity| {
             let position = cursor.remove(&entity.code).unwrap_or_else(|| Position::start(start));
-            Polled { entity, position, next_at: now, failures: 0, failure: None }
+            Polled::new(entity, position, now)
         });
         let (polled, every) = (polled.collect(), settings.every.unwrap_or(connection.settings.every.0));
-        let (clock, route) = (cx.clock.clone(), cx.route.clone());
-        Ok(Self { connection, clock, route, settings, every, polled, anchored, offered: None })
+        let (clock, route, cursor_at) = (cx.clock.clone(), cx.route.clone(), now);
+        let (behind, offered) = (false, None);
+        Ok(Self { connection, clock, route, settings, every, polled, anchored, behind, cursor_at, offered })
     }
 
     /// One look at everything that is due. `None`: nothing new.
     async fn round(&mut self) -> Result<Option<Intake>, SourceError> {
         let now = self.clock.now();
-        let fresh = self.look(now).await;
+        let (fresh, mut offer) = self.look(now).await;
         let (batch, rest) = split(fresh);
-        let fetched = self.fetch(batch).await;
-        let intake = self.gather(fetched, rest, now);
-        if intake.messages.is_empty() && self.polled.iter().all(|polled| polled.failures > 0) {
-            return Err(self.failure());
+        let (fetched, left) = fetch(&self.connection, &self.polled, batch).await;
+        for fresh in left.iter().chain(&rest) {
+            offer.unfinished.push(fresh.owner);
+            offer.progress.entry(fresh.owner).or_default().waits(fresh.item.date);
         }
-        Ok((!intake.messages.is_empty() || !self.anchored).then_some(intake))
+        let messages = self.gather(fetched, &mut offer, now);
+        if messages.is_empty() {
+            // Nothing that has to become durable first.
+            self.advance(std::mem::take(&mut offer.progress), now);
+            if self.polled.iter().all(|polled| polled.failures > 0) {
+                return Err(self.failure());
+            }
+        }
+        offer.cursor = self.writes_cursor(messages.is_empty(), now);
+        if messages.is_empty() && !offer.cursor {
+            return Ok(None);
+        }
+        let cursor = offer.cursor.then(|| self.cursor(&offer, now));
+        self.offered = Some(offer);
+        Ok(Some(Intake { messages, cursor }))
+    }
+
+    /// Whether the cursor goes with this round. After a failure it does: a source that is opened again and again must not
+    /// fetch the same again and again.
+    fn writes_cursor(&self, idle: bool, now: Timestamp) -> bool {
+        let failing = self.polled.iter().any(|polled| polled.failures > 0);
+        let due = failing || is_due(self.cursor_at, CURSOR_EVERY, now);
+        !self.anchored || (due && (self.behind || !idle))
     }
 
     /// Asks for the lists that are due; gives what is new in them.
-    async fn look(&mut self, now: Timestamp) -> Vec<Fresh> {
+    async fn look(&mut self, now: Timestamp) -> (Vec<Fresh>, Offer) {
         let due = self.polled.iter().enumerate().filter(|(_, polled)| polled.next_at <= now);
         let questions: Vec<_> = due
             .map(|(owner, polled)| {
-                list(self.connection.clone(), owner, polled.entity.clone(), self.settings.kind, polled.position.from)
+                let deep = polled.is_deep(now);
+                let (entity, from) = (polled.entity.clone(), polled.position.begins(deep));
+                list(self.connection.clone(), (owner, deep), entity, self.settings.kind, from)
             })
             .collect();
         let answers: Vec<_> = stream::iter(questions).buffer_unordered(LISTS_AT_ONCE).collect().await;
-        let mut fresh = Vec::new();
-        for (owner, answer) in answers {
+        let (mut fresh, mut offer) = (Vec::new(), Offer::default());
+        for ((owner, deep), answer) in answers {
             match answer {
                 Err(error) => self.failed(owner, error, now),
                 Ok(items) => {
-                    let polled = &mut self.polled[owner];
-                    (polled.failures, polled.failure) = (0, None);
-                    polled.next_at = now.checked_add(self.every).unwrap_or(Timestamp::MAX);
+                    self.polled[owner].answered(after(now, self.every));
+                    let _ = offer.progress.insert(owner, Progress { deep, ..Progress::default() });
                     fresh.extend(self.fresh(owner, items));
                 }
             }
         }
-        fresh
+        (fresh, offer)
     }
 
     fn fresh(&self, owner: usize, items: Vec<Item>) -> impl Iterator<Item = Fresh> {
@@ -151,40 +153,19 @@ impl Poller {
         MessageId::derive(&["siope", &self.route, self.settings.kind.name(), &entity.code, prog, path])
     }
 
-    /// Downloads in order, until the batch is full. What was not fetched any more is missing at the end.
-    async fn fetch(&self, batch: Vec<Fresh>) -> (Vec<Fetched>, Vec<Fresh>) {
-        let mut waiting = batch.into_iter();
-        let (mut fetched, mut bytes) = (Vec::new(), 0usize);
-        while bytes < BATCH_BYTES_MAX {
-            let chunk: Vec<Fresh> = waiting.by_ref().take(DOWNLOADS_AT_ONCE).collect();
-            if chunk.is_empty() {
-                break;
-            }
-            let downloads = chunk
-                .into_iter()
-                .map(|fresh| download(self.connection.clone(), self.polled[fresh.owner].entity.clone(), fresh));
-            let chunk: Vec<Fetched> = stream::iter(downloads).buffered(DOWNLOADS_AT_ONCE).collect().await;
-            bytes += chunk.iter().map(Fetched::bytes).sum::<usize>();
-            fetched.extend(chunk);
-        }
-        (fetched, waiting.collect())
-    }
-
     /// Makes messages of what was fetched, and remembers where the lists stand once these are settled.
-    fn gather(&mut self, (fetched, left): (Vec<Fetched>, Vec<Fresh>), rest: Vec<Fresh>, now: Timestamp) -> Intake {
-        let (mut messages, mut taken) = (Vec::new(), BTreeMap::<usize, Vec<Taken>>::new());
-        let mut waiting: Vec<(usize, Option<DateTime>)> = Vec::new();
-        let mut offer = Offer { unfinished: left.iter().chain(&rest).map(|f| f.owner).collect(), ..Offer::default() };
-        waiting.extend(left.iter().chain(&rest).map(|f| (f.owner, f.item.date)));
+    fn gather(&mut self, fetched: Vec<Fetched>, offer: &mut Offer, now: Timestamp) -> Vec<hub_core::Incoming> {
+        let mut messages = Vec::new();
         for Fetched { fresh, document } in fetched {
+            let progress = offer.progress.entry(fresh.owner).or_default();
             match document {
                 Ok(document) => {
-                    messages.push(self.message(&fresh, document));
-                    let one = Taken { key: fresh.key, date: fresh.item.date };
-                    taken.entry(fresh.owner).or_default().push(one);
+                    let entity = &self.polled[fresh.owner].entity;
+                    messages.push(message(&self.route, self.settings.kind, entity, &fresh, document));
+                    progress.taken.push(Taken { key: fresh.key, date: fresh.item.date });
                 }
                 Err(error) => {
-                    waiting.push((fresh.owner, fresh.item.date));
+                    progress.waits(fresh.item.date);
                     // Its list was just read well: documents that fail together count as one failure.
                     if self.polled[fresh.owner].failures == 0 {
                         self.failed(fresh.owner, error, now);
@@ -192,61 +173,37 @@ impl Poller {
                 }
             }
         }
-        for (owner, taken) in taken {
-            // An entry without date may be of any time: nothing before it may be passed.
-            let oldest =
-                waiting.iter().filter(|(of, _)| *of == owner).map(|(_, date)| date.unwrap_or(DateTime::MIN)).min();
-            let (position, today) = (&self.polled[owner].position, rome::local(now));
-            let _ = offer.positions.insert(owner, position.after(&taken, oldest, today, self.settings.overlap));
-        }
-        let cursor = Some(self.cursor(&offer));
-        self.offered = Some(offer);
-        Intake { messages, cursor }
+        messages
     }
 
-    fn cursor(&self, offer: &Offer) -> Value {
+    /// Moves the positions on.
+    fn advance(&mut self, progress: BTreeMap<usize, Progress>, now: Timestamp) {
+        let today = rome::local(now);
+        for (owner, progress) in progress {
+            self.behind |= self.polled[owner].advance(progress, now, today, self.settings.overlap);
+        }
+    }
+
+    /// The cursor as it is once the round is settled.
+    fn cursor(&self, offer: &Offer, now: Timestamp) -> Value {
+        let today = rome::local(now);
         let each = self.polled.iter().enumerate().map(|(place, polled)| {
-            let position = offer.positions.get(&place).unwrap_or(&polled.position);
-            (polled.entity.code.clone(), position.durable())
+            let mut position = polled.position.clone();
+            if let Some(progress) = offer.progress.get(&place) {
+                let _ = position.advance(progress.clone(), today, self.settings.overlap);
+            }
+            (polled.entity.code.clone(), position)
         });
         // Dates and text only: nothing in it can fail to be a value.
         serde_json::to_value(each.collect::<Cursor>()).unwrap_or_default()
     }
 
-    fn message(&self, fresh: &Fresh, document: Document) -> Incoming {
-        let (entity, item) = (&self.polled[fresh.owner].entity, &fresh.item);
-        let mut headers: Headers = [
-            ("prog", item.prog.clone()),
-            ("ente", entity.code.clone()),
-            ("kind", self.settings.kind.name().to_string()),
-            ("data", item.date.map(rome::text).unwrap_or_default()),
-            ("location", item.url.to_string()),
-            (header::ORIGIN, item.url.to_string()),
-        ]
-        .into_iter()
-        .map(|(name, value)| (name.to_string(), value))
-        .collect();
-        let body = match document {
-            Document::Xml(xml) => Body::new(Media::Xml, xml),
-            Document::Unreadable { raw, why } => {
-                tracing::warn!(route = self.route, location = %item.url, why, "a document of SIOPE+ cannot be unpacked");
-                let _ = headers.insert("siope-problem".into(), why);
-                Body::new(Media::Bytes, raw)
-            }
-        };
-        Incoming { id: MessageId::from_text(fresh.key.clone()), key: None, headers, body, answerable: false }
-    }
-
-    /// Puts a body off: longer after each failure, or as long as SIOPE+ asked for.
     fn failed(&mut self, owner: usize, error: AskError, now: Timestamp) {
+        let (route, text) = (&self.route, error.to_string());
         let polled = &mut self.polled[owner];
-        let longer = self.every.saturating_mul(1 << polled.failures.min(10)).min(PAUSE_MAX).max(self.every);
-        let pause = error.retry_after.map_or(longer, |wish| wish.0);
-        let (route, ente) = (&self.route, &polled.entity.code);
-        tracing::warn!(route, ente, %error, pause_ms = pause.as_millis(), "a list or document of SIOPE+ could not be had");
-        polled.failures = polled.failures.saturating_add(1);
-        polled.next_at = now.checked_add(pause).unwrap_or(Timestamp::MAX);
-        polled.failure = Some(error);
+        let pause_ms = polled.failed(error, self.every, now).as_millis();
+        let ente = &polled.entity.code;
+        tracing::warn!(route, ente, error = text, pause_ms, "a list or document of SIOPE+ could not be had");
     }
 
     /// All bodies fail: the source says so.
@@ -267,35 +224,14 @@ impl Poller {
     }
 }
 
-impl Fetched {
-    fn bytes(&self) -> usize {
-        match &self.document {
-            Ok(Document::Xml(bytes) | Document::Unreadable { raw: bytes, .. }) => Bytes::len(bytes),
-            Err(_) => 0,
-        }
-    }
-}
-
-/// The oldest entries, and those for which there is no room now.
-fn split(mut fresh: Vec<Fresh>) -> (Vec<Fresh>, Vec<Fresh>) {
-    fresh.sort_by_key(|one| one.item.order());
-    let rest = fresh.split_off(fresh.len().min(BATCH_MAX));
-    (fresh, rest)
-}
-
 async fn list(
     connection: Arc<Connection>,
-    owner: usize,
+    look: (usize, bool),
     entity: Entity,
     kind: Kind,
     from: DateTime,
-) -> (usize, Result<Vec<Item>, AskError>) {
-    (owner, listing::list(&connection, &entity, kind, from).await)
-}
-
-async fn download(connection: Arc<Connection>, entity: Entity, fresh: Fresh) -> Fetched {
-    let document = connection.document(&entity, &fresh.item.url, ANSWER_BYTES_MAX).await;
-    Fetched { fresh, document }
+) -> ((usize, bool), Result<Vec<Item>, AskError>) {
+    (look, listing::list(&connection, &entity, kind, from).await)
 }
 
 #[async_trait]
@@ -320,13 +256,13 @@ impl Source for Poller {
             _ => None,
         });
         if let Some(pause) = busy {
-            let again = now.checked_add(pause).unwrap_or(Timestamp::MAX);
+            let again = after(now, pause);
             self.polled.iter_mut().for_each(|polled| polled.next_at = polled.next_at.max(again));
             return Ok(());
         }
-        self.anchored = true;
-        for (owner, position) in offer.positions {
-            self.polled[owner].position = position;
+        self.advance(offer.progress, now);
+        if offer.cursor {
+            (self.anchored, self.behind, self.cursor_at) = (true, false, after(now, CURSOR_EVERY));
         }
         for owner in offer.unfinished {
             let polled = &mut self.polled[owner];

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use hub_core::plugin::OpenCx;
 use hub_core::{Clock, Value};
 use hub_testkit::bench;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
@@ -49,8 +50,13 @@ impl Fake {
     }
 
     pub(crate) fn cx(&self) -> OpenCx {
-        let cx = bench::open_cx(Arc::new(WallClock), std::path::Path::new("."));
-        let settings = json!({ "base_url": format!("http://{}/v1/", self.address), "every": "100ms" });
+        self.cx_at(Arc::new(WallClock), "100ms")
+    }
+
+    /// The same by another clock.
+    pub(crate) fn cx_at(&self, clock: Arc<dyn Clock>, every: &str) -> OpenCx {
+        let cx = bench::open_cx(clock, std::path::Path::new("."));
+        let settings = json!({ "base_url": format!("http://{}/v1/", self.address), "every": every });
         let cx = bench::with_settings(cx, "connections", "siope", settings);
         OpenCx { entities: entities(&[("UFAAAA", A2A)]), ..cx }
     }
@@ -97,7 +103,11 @@ impl Fake {
 
 /// The date so many minutes ago, as SIOPE+ writes it.
 pub(crate) fn rome(minutes_ago: i64) -> String {
-    let then = WallClock.now() - jiff::SignedDuration::from_mins(minutes_ago);
+    rome_at(WallClock.now() - jiff::SignedDuration::from_mins(minutes_ago))
+}
+
+/// An instant, as SIOPE+ writes it.
+pub(crate) fn rome_at(then: Timestamp) -> String {
     then.to_zoned(TimeZone::get("Europe/Rome").unwrap()).strftime("%Y-%m-%dT%H:%M:%S.%3f").to_string()
 }
 
@@ -116,12 +126,21 @@ async fn answer(State(world): State<Arc<Mutex<World>>>, uri: Uri) -> Response {
         return bytes.clone().into_response();
     }
     if ["flusso/ack", "flusso/esitoflusso", "esitoapplicativo"].contains(&path) {
-        let entries = world.lists.get(path).cloned().unwrap_or_default();
+        let mut entries = world.lists.get(path).cloned().unwrap_or_default();
+        let from = from(uri.query().unwrap_or_default());
+        entries.retain(|entry| entry["dataProduzione"].as_str().is_none_or(|date| date >= from.as_str()));
         let pages = usize::from(!entries.is_empty());
         return axum::Json(json!({ "numRisultati": entries.len(), "numPagine": pages, "risultati": entries }))
             .into_response();
     }
     StatusCode::NOT_FOUND.into_response()
+}
+
+/// The date from which a query asks.
+pub(crate) fn from(query: &str) -> String {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let from = pairs.find(|(name, _)| name.starts_with("data") && name.ends_with("Da"));
+    from.map(|(_, date)| date.replace("%3A", ":")).unwrap_or_default()
 }
 
 fn header(ente: &str) -> String {

@@ -5,6 +5,7 @@
 mod doubts;
 mod edges;
 mod fake;
+mod looks;
 mod polls;
 mod support;
 mod uploads;

@@ -127,25 +127,32 @@ fn page(shared: &Shared, ledger: &Ledger, target: &Target, kind: Kind, filter: &
     Value::Object(body)
 }
 
+/// What was published for a body, in order of time.
 fn items(world: &World, target: &Target, kind: Kind) -> Vec<Item> {
+    let body = world.of_body(&(target.id_a2a.clone(), target.ente.clone()));
+    let published = body.into_iter().flat_map(|body| &body.published);
+    published.filter_map(|(time, document)| item(*document, *time, kind)).collect()
+}
+
+fn item(document: Document, time: Timestamp, wanted: Kind) -> Option<Item> {
+    let (kind, prog) = match document {
+        Document::Ack(prog) => (Kind::Ack, prog),
+        Document::EsitoFlusso(prog) => (Kind::EsitoFlusso, prog),
+        Document::EsitoApplicativo(prog) => (Kind::EsitoApplicativo, prog),
+    };
+    (kind == wanted).then_some(Item { document, prog, time })
+}
+
+/// A document of a body, if it was produced.
+fn find(world: &World, target: &Target, kind: Kind, prog: u64) -> Option<Document> {
     let own = |id_a2a: &str, ente: &str| id_a2a == target.id_a2a && ente == target.ente;
-    let flows =
-        || world.flows.iter().filter(|(_, f)| world.uploads.get(f.upload).is_some_and(|u| own(&u.id_a2a, &u.ente)));
+    let of_flow = || world.flow(prog).is_some_and(|(upload, _)| own(&upload.id_a2a, &upload.ente));
+    let of_message = || world.outcomes.get(&prog).is_some_and(|message| own(&message.id_a2a, &message.ente));
     match kind {
-        Kind::Ack => flows()
-            .filter_map(|(prog, f)| Some((*prog, f.ack.as_ref()?.time)))
-            .map(|(prog, time)| Item { document: Document::Ack(prog), prog, time })
-            .collect(),
-        Kind::EsitoFlusso => flows()
-            .filter_map(|(prog, f)| Some((*prog, f.bank.as_ref()?.time)))
-            .map(|(prog, time)| Item { document: Document::EsitoFlusso(prog), prog, time })
-            .collect(),
-        Kind::EsitoApplicativo => {
-            let own = world.outcomes.iter().filter(|(_, o)| own(&o.id_a2a, &o.ente));
-            own.map(|(prog, o)| Item { document: Document::EsitoApplicativo(*prog), prog: *prog, time: o.time })
-                .collect()
-        }
-        Kind::Giornale | Kind::Disponibilita => Vec::new(),
+        Kind::Ack => of_flow().then_some(Document::Ack(prog)),
+        Kind::EsitoFlusso => of_flow().then_some(Document::EsitoFlusso(prog)),
+        Kind::EsitoApplicativo => of_message().then_some(Document::EsitoApplicativo(prog)),
+        Kind::Giornale | Kind::Disponibilita => None,
     }
 }
 
@@ -171,11 +178,11 @@ pub(crate) fn location(target: &Target, origin: &str, path: &str) -> String {
 
 fn fetch(ledger: &mut Ledger, target: &Target, (kind, prog): (Kind, u64)) -> Result<(&'static str, String), Refusal> {
     let unknown = || Refusal::new(404, "no such document, or not produced yet");
-    let item = items(&ledger.world, target, kind).into_iter().find(|item| item.prog == prog).ok_or_else(unknown)?;
-    let (name, xml) = content(&ledger.world, item.document).ok_or_else(unknown)?;
+    let document = find(&ledger.world, target, kind, prog).ok_or_else(unknown)?;
+    let (name, xml) = content(&ledger.world, document).ok_or_else(unknown)?;
     let xml = xml.to_owned();
-    if !ledger.world.fetched.contains(&item.document) {
-        ledger.commit(vec![Event::Fetched(item.document)]).map_err(|why| Refusal::new(500, why))?;
+    if !ledger.world.fetched.contains(&document) {
+        ledger.commit(vec![Event::Fetched(document)]).map_err(|why| Refusal::new(500, why))?;
     }
     Ok((name, xml))
 }

@@ -20,8 +20,6 @@ const FLOWS_PER_MESSAGE: usize = 100;
 const STEPS_PER_TURN: usize = 200;
 /// How long the engine sleeps at most.
 const NAP: Duration = Duration::from_secs(60);
-/// How often the bank publishes.
-const BATCH_MS: i64 = 100;
 /// Code of an ACK error that only a fault explains.
 const INJECTED: u32 = 199;
 
@@ -107,7 +105,7 @@ impl Ledger {
 
     fn outcomes_due(&mut self, now: Timestamp) -> Timestamp {
         let late = self.faults.strikes(Fault::LateOutcomes, On::Post).map_or(Duration::ZERO, |_| self.delays.late_by);
-        batch(later(now, self.delays.esiti_after.saturating_add(late)))
+        batch(later(now, self.delays.esiti_after.saturating_add(late)), self.esiti_every)
     }
 
     /// One message for all flows of the same body and bank that are due for the same stage.
@@ -170,10 +168,11 @@ impl Ledger {
     }
 }
 
-/// The next moment at which the bank publishes: at tenths of a second, so that flows close in time share a message.
-fn batch(due: Timestamp) -> Timestamp {
-    let ms = due.as_millisecond();
-    Timestamp::from_millisecond(ms + (-ms).rem_euclid(BATCH_MS)).unwrap_or(due)
+/// The next moment at which the bank publishes, so that flows close in time share a message.
+fn batch(due: Timestamp, every: Duration) -> Timestamp {
+    let (ms, every) = (due.as_millisecond(), i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1));
+    let next = ms.checked_add((-ms).rem_euclid(every)).and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    next.unwrap_or(due)
 }
 
 /// `first` and the other flows due by `until` that one message can answer with it.
@@ -183,7 +182,9 @@ fn due_together(world: &World, first: u64, stage: Stage, until: Timestamp) -> Ve
         Some((world.flows.get(&prog)?.stage, upload.id_a2a.as_str(), &flow.header))
     };
     let wanted = group(first);
-    let due = world.agenda.iter().take_while(|(due, _)| *due <= until).map(|(_, prog)| *prog);
+    let body = world.flow(first).map(|(upload, _)| (upload.id_a2a.clone(), upload.ente.clone()));
+    let agenda = body.and_then(|body| world.of_body(&body)).into_iter().flat_map(|body| &body.agenda);
+    let due = agenda.take_while(|(due, _)| *due <= until).map(|(_, prog)| *prog);
     due.filter(|prog| wanted.is_some_and(|w| w.0 == stage) && group(*prog) == wanted).take(FLOWS_PER_MESSAGE).collect()
 }
 

@@ -1,6 +1,7 @@
 //! The state behind its lock: events become durable here before anybody sees their effect.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -35,23 +36,28 @@ impl Shared {
         Self { settings, clock, schema, wake: Notify::new(), ledger: Mutex::new(ledger) }
     }
 
-    /// Runs `work` alone on the ledger, on a thread where waiting for the disk is allowed. Work once begun is done to
-    /// its end even when the caller is dropped. `None` means that it did not end; the ledger then serves no more.
+    /// Runs `work` alone on the ledger. Work once begun is done to its end even when the caller is dropped. `None` means
+    /// that it did not end; the ledger then serves no more.
     pub(crate) async fn with<T, F>(self: &Arc<Self>, work: F) -> Option<T>
     where
         T: Send + 'static,
         F: FnOnce(&Self, &mut Ledger) -> T + Send + 'static,
     {
+        if self.settings.state_dir.is_none() {
+            // Nothing waits for a disk: handing it to another thread would cost more than the work itself.
+            return catch_unwind(AssertUnwindSafe(|| self.with_now(work))).ok();
+        }
         let shared = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || {
-            let mut ledger = shared.ledger.lock().unwrap_or_else(|poisoned| {
-                let mut ledger = poisoned.into_inner();
-                ledger.broken = Some("a thread panicked while it held the ledger".to_owned());
-                ledger
-            });
-            work(&shared, &mut ledger)
+        tokio::task::spawn_blocking(move || shared.with_now(work)).await.ok()
+    }
+
+    fn with_now<T>(&self, work: impl FnOnce(&Self, &mut Ledger) -> T) -> T {
+        let mut ledger = self.ledger.lock().unwrap_or_else(|poisoned| {
+            let mut ledger = poisoned.into_inner();
+            ledger.broken = Some("a thread panicked while it held the ledger".to_owned());
+            ledger
         });
-        done.await.ok()
+        work(self, &mut ledger)
     }
 }
 
@@ -70,6 +76,8 @@ pub(crate) struct Ledger {
     pub(crate) world: World,
     pub(crate) faults: Faults,
     pub(crate) delays: Delays,
+    /// How often the bank publishes outcomes.
+    pub(crate) esiti_every: Duration,
     pub(crate) codes: Option<BTreeSet<String>>,
     /// Why nothing can be kept any more; every call then answers 503.
     pub(crate) broken: Option<String>,
@@ -106,8 +114,8 @@ impl Ledger {
             late_by: settings.late_by,
         };
         let codes = settings.codici_siope.clone();
-        let faults = Faults::new(settings.seed);
-        Ok(Self { world, faults, delays, codes, broken: None, journal, windows: BTreeMap::new() })
+        let (faults, esiti_every) = (Faults::new(settings.seed), settings.esiti_every);
+        Ok(Self { world, faults, delays, esiti_every, codes, broken: None, journal, windows: BTreeMap::new() })
     }
 
     /// Makes events durable, then applies them. After a failure the ledger is broken for good: whether the events are

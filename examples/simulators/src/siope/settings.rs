@@ -24,6 +24,8 @@ pub struct Settings {
     pub esito_flusso_after: Duration,
     /// From the bank's answer to ACQUISITO, and again from there to PAGATO or RISCOSSO.
     pub esiti_after: Duration,
+    /// How often the bank publishes outcomes, at least a millisecond: flows that are due meanwhile share a message.
+    pub esiti_every: Duration,
     /// What the fault `late_outcomes` adds to `esiti_after`.
     pub late_by: Duration,
     /// `Retry-After` of the faults `status_429` and `status_503`, at least one second on the wire.
@@ -109,6 +111,7 @@ impl Default for Settings {
             ack_after: Duration::from_millis(300),
             esito_flusso_after: Duration::from_millis(300),
             esiti_after: Duration::from_millis(600),
+            esiti_every: Duration::from_millis(100),
             late_by: Duration::from_secs(5),
             retry_after: Duration::from_secs(1),
             page_size: 100,

@@ -1,6 +1,6 @@
 //! Everything the simulator knows: a fold over [`Event`]s, so that memory and disk cannot differ.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -167,6 +167,16 @@ pub(crate) struct Entry {
     pub(crate) refused_by_bank: bool,
 }
 
+/// A body as its callers name it: `idA2A` and `codEnte`.
+pub(crate) type Body = (String, String);
+
+/// What is kept by body.
+#[derive(Debug, Default)]
+pub(crate) struct OfBody {
+    pub(crate) agenda: BTreeSet<(Timestamp, u64)>,
+    pub(crate) published: BTreeSet<(Timestamp, Document)>,
+}
+
 /// The state.
 #[derive(Debug, Default)]
 pub(crate) struct World {
@@ -176,6 +186,8 @@ pub(crate) struct World {
     pub(crate) orders: BTreeMap<OrderKey, Order>,
     /// When which flow is due for its next stage.
     pub(crate) agenda: BTreeSet<(Timestamp, u64)>,
+    /// The same, and what was published, by body: a list or a step must not walk through everything.
+    bodies: HashMap<Body, OfBody>,
     pub(crate) fetched: BTreeSet<Document>,
     accepted: BTreeSet<(String, String, String)>,
     istat: BTreeMap<String, String>,
@@ -196,6 +208,22 @@ impl World {
     pub(crate) fn flow(&self, prog: u64) -> Option<(&Upload, &Flow)> {
         let upload = self.uploads.get(self.flows.get(&prog)?.upload)?;
         Some((upload, upload.flow.as_ref()?))
+    }
+
+    /// What is kept of a body.
+    pub(crate) fn of_body(&self, body: &Body) -> Option<&OfBody> {
+        self.bodies.get(body)
+    }
+
+    fn body_of(&mut self, prog: u64) -> Option<&mut OfBody> {
+        let upload = self.uploads.get(self.flows.get(&prog)?.upload)?;
+        Some(self.bodies.entry((upload.id_a2a.clone(), upload.ente.clone())).or_default())
+    }
+
+    fn publish(&mut self, prog: u64, time: Timestamp, document: Document) {
+        if let Some(body) = self.body_of(prog) {
+            let _ = body.published.insert((time, document));
+        }
     }
 
     /// The key of an order of a flow.
@@ -228,6 +256,8 @@ impl World {
             let state = FlowState { upload: self.uploads.len(), stage: Stage::Ack, due, ack: None, bank: None };
             let _ = self.flows.insert(prog, state);
             let _ = self.agenda.insert((due, prog));
+            let body = self.bodies.entry((upload.id_a2a.clone(), upload.ente.clone())).or_default();
+            let _ = body.agenda.insert((due, prog));
         }
         self.uploads.push(upload);
     }
@@ -240,6 +270,7 @@ impl World {
         } else {
             self.reschedule(prog, Stage::Done, Timestamp::MAX);
         }
+        self.publish(prog, ack.time, Document::Ack(prog));
         if let Some(state) = self.flows.get_mut(&prog) {
             state.ack = Some(ack);
         }
@@ -272,6 +303,7 @@ impl World {
             self.reschedule(prog, Stage::Done, Timestamp::MAX);
             self.release(prog);
         }
+        self.publish(prog, answer.time, Document::EsitoFlusso(prog));
         if let Some(state) = self.flows.get_mut(&prog) {
             state.bank = Some(answer);
         }
@@ -301,6 +333,8 @@ impl World {
                 _ => self.reschedule(*prog, Stage::Done, Timestamp::MAX),
             }
         }
+        let body = self.bodies.entry((outcomes.id_a2a.clone(), outcomes.ente.clone())).or_default();
+        let _ = body.published.insert((outcomes.time, Document::EsitoApplicativo(outcomes.prog)));
         let _ = self.outcomes.insert(outcomes.prog, outcomes);
     }
 
@@ -335,10 +369,14 @@ impl World {
 
     fn reschedule(&mut self, prog: u64, stage: Stage, due: Timestamp) {
         let Some(state) = self.flows.get_mut(&prog) else { return };
-        let _ = self.agenda.remove(&(state.due, prog));
+        let before = (state.due, prog);
         (state.stage, state.due) = (stage, due);
-        if stage != Stage::Done {
-            let _ = self.agenda.insert((due, prog));
+        let later = (stage != Stage::Done).then_some((due, prog));
+        let _ = self.agenda.remove(&before);
+        self.agenda.extend(later);
+        if let Some(body) = self.body_of(prog) {
+            let _ = body.agenda.remove(&before);
+            body.agenda.extend(later);
         }
     }
 }

@@ -74,10 +74,11 @@ async fn measure(run: &Run, options: &Options) -> anyhow::Result<Month> {
     let within = Duration::from_secs(options.within);
     let closed = judge::wait_until_closed(run, &place, &hub, offers.len(), within).await?;
     let seconds = begun.elapsed().as_secs_f64();
+    // Before the questions below, which are no part of the month.
+    let (used, used_simulator) = (hub.process.usage()?, simulator.process.usage()?);
 
     let verdict = judge::compare(&offers, &simulator).await?;
     let latencies = judge::latencies(&place, &hub).await?;
-    let (used, used_simulator) = (hub.process.usage()?, simulator.process.usage()?);
     hub.process.end().await?;
     Ok(Month {
         orders: offers.len(),

@@ -37,18 +37,10 @@ fn us(at: Timestamp) -> i64 {
 
 fn case(conn: &Connection, change: &RowChange) -> Result<(), Error> {
     let RowChange::Case { id, entity, .. } = change else { return Ok(()) };
-    let known: Option<String> = conn
-        .prepare_cached("SELECT entity FROM ledger_cases WHERE id = ?1")?
-        .query_row([id], |row| row.get(0))
-        .optional()?;
-    match known {
+    match update_case(conn, change)? {
         None => open_case(conn, change),
-        Some(known) => {
-            if known.is_empty() && !entity.is_empty() {
-                entity_becomes_known(conn, id, entity)?;
-            }
-            update_case(conn, change)
-        }
+        Some(known) if known.is_empty() && !entity.is_empty() => entity_becomes_known(conn, id, entity),
+        Some(_) => Ok(()),
     }
 }
 
@@ -60,14 +52,15 @@ fn open_case(conn: &Connection, change: &RowChange) -> Result<(), Error> {
     count(conn, id, "", month)
 }
 
-fn update_case(conn: &Connection, change: &RowChange) -> Result<(), Error> {
-    let RowChange::Case { id, amount, at, event, .. } = change else { return Ok(()) };
+/// Gives the entity that the case has; `None`: there is no such case yet.
+fn update_case(conn: &Connection, change: &RowChange) -> Result<Option<String>, Error> {
+    let RowChange::Case { id, amount, at, event, .. } = change else { return Ok(None) };
     let (text, cents) = amount_columns(*amount);
     let sql =
         "UPDATE ledger_cases SET cents = CASE WHEN ?2 IS NULL THEN cents ELSE ?3 END, amount = coalesce(?2, amount),
-        changed_at = max(changed_at, ?4), last_event = ?5, events = events + 1 WHERE id = ?1";
-    let _ = run(conn, sql, params![id, text, cents, us(*at), event])?;
-    Ok(())
+        changed_at = max(changed_at, ?4), last_event = ?5, events = events + 1 WHERE id = ?1 RETURNING entity";
+    let mut statement = conn.prepare_cached(sql)?;
+    Ok(statement.query_row(params![id, text, cents, us(*at), event], |row| row.get(0)).optional()?)
 }
 
 /// A case that was opened by a message without an entity gets one: all that belongs to it gets it too.

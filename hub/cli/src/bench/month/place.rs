@@ -22,6 +22,9 @@ const SENDER: &str = "contabilita";
 /// The bench's own person.
 const TOKEN: &str = "bench-month-token-of-a-loopback-hub-0001";
 
+/// How often the simulated bank publishes outcomes: in messages of many orders, as banks do.
+const ESITI_EVERY: &str = "1s";
+
 /// A folder with everything that a hub and its outside world need.
 pub(super) struct Place {
     pub(super) root: PathBuf,
@@ -70,7 +73,8 @@ impl Place {
     pub(super) async fn simulator(&self) -> anyhow::Result<Simulator> {
         let dir = self.dir.join("tls").display().to_string();
         let arguments = ["simulate", "siope", "--bind", "127.0.0.1:0", "--control", "127.0.0.1:0", "--client", A2A];
-        let arguments: Vec<&OsStr> = arguments.into_iter().chain(["--dir", &dir, "--no-xsd"]).map(OsStr::new).collect();
+        let more = ["--dir", &dir, "--no-xsd", "--esiti-every", ESITI_EVERY];
+        let arguments: Vec<&OsStr> = arguments.into_iter().chain(more).map(OsStr::new).collect();
         let mut process = Process::start(&arguments, &self.dir.join("simulator.log"))?;
         let line = process.ready().await?;
         let mut words = line.split_whitespace().filter(|word| word.contains("://"));
@@ -100,7 +104,7 @@ impl Place {
             } },
             "connections": { "siope": {
                 "base_url": format!("{}/v1", simulator.api), "ca": pem("ca.pem"),
-                "client_cert": pem(&format!("{A2A}.pem")), "client_key": pem(&format!("{A2A}.key")), "every": "500ms",
+                "client_cert": pem(&format!("{A2A}.pem")), "client_key": pem(&format!("{A2A}.key")), "every": "1s",
             } },
             "keys": { "opi": { "pem": { "key": self.dir.join("keys/opi.key.pem"), "cert": self.dir.join("keys/opi.cert.pem") } } },
             "admin": { "bind": "127.0.0.1:0", "tokens": [ { "token": TOKEN, "person": "bench", "roles": ["controllore"] } ] },
