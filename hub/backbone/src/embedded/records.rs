@@ -187,9 +187,10 @@ pub(super) fn scan(
     Ok(found)
 }
 
-/// All keyed state of a partition must be what its head knows: a value whose row was lost would read as "not there".
+/// All keyed state of a partition must be what its head knows: a value whose row was lost would read as "not there". So would
+/// one whose row lies among those of its partition and says that it is another's.
 pub(super) fn check_values(conn: &Connection, place: Place, id: i64, head: &Head) -> Result<(), Error> {
-    let query = "SELECT space, key, value, sum FROM state WHERE place = ?1";
+    let query = "SELECT space, key, value, sum, place FROM state WHERE place = ?1";
     let at = |e: rusqlite::Error| unreadable_value(place, "any space", "(the first)", &e);
     let mut query = conn.prepare_cached(query).map_err(at)?;
     let mut rows = query.query([id]).map_err(at)?;
@@ -198,8 +199,8 @@ pub(super) fn check_values(conn: &Connection, place: Place, id: i64, head: &Head
         let text = |index| row.get_ref(index).and_then(|value| Ok(value.as_str()?));
         let (space, key) = (text(0).map_err(at)?, text(1).map_err(at)?);
         let value = row.get_ref(2).and_then(|value| Ok(value.as_blob()?)).map_err(at)?;
-        let sum = row.get(3).map_err(at)?;
-        if value_sum(place, space, key, value) != sum {
+        let (sum, owner) = (row.get(3).map_err(at)?, row.get::<_, i64>(4).map_err(at)?);
+        if owner != id || value_sum(place, space, key, value) != sum {
             return Err(changed_value(place, space, key));
         }
         found.replace(None, Some(sum));

@@ -114,11 +114,14 @@ impl<'a> Operator<'a> {
             if open.is_empty() {
                 return self.released;
             }
+            let first = format!("cases/{}", open[0].replace('/', "%2F"));
+            let token = self.world.team.token("controllore");
             assert!(
                 begun.elapsed() < END_WITHIN,
-                "{} orders have not come to an end, for example {:?}; parked: {:?}",
+                "{} orders have not come to an end, for example {:?}: {:?}; parked: {:?}",
                 open.len(),
                 &open[..open.len().min(5)],
+                api(&self.admin, token, &first).await,
                 api(&self.admin, self.world.team.token("controllore"), "parked?limit=5").await
             );
             tokio::time::sleep(Duration::from_millis(300)).await;
