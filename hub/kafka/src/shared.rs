@@ -1,0 +1,115 @@
+//! What the handle, the writer and the readers have in common.
+
+use std::collections::HashSet;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use hub_backbone::{Error, Offset, Place};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::KafkaSettings;
+use crate::names::{Names, slot};
+use crate::partition::Partition;
+use crate::quarantine::Quarantine;
+
+/// Jobs that may wait for the writer.
+pub(crate) const QUEUE_SLOTS: usize = 4_096;
+/// What one slot has room for, in bytes: 64 MiB wait, at most.
+const SLOT_BYTES: usize = 16_384;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: KafkaSettings,
+    pub(crate) names: Names,
+    pub(crate) epoch: String,
+    pub(crate) quarantine: Quarantine,
+    /// Epochs that are provably over.
+    over: RwLock<HashSet<String>>,
+    /// By slot. One lock: a commit becomes visible at once in all partitions that it touches.
+    partitions: RwLock<Vec<Partition>>,
+    ends: Vec<watch::Sender<Offset>>,
+    failed: OnceLock<Error>,
+    queue: Arc<Semaphore>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        settings: KafkaSettings,
+        quarantine: Quarantine,
+        epoch: String,
+        over: HashSet<String>,
+        partitions: Vec<Partition>,
+    ) -> Self {
+        Self {
+            names: Names::new(&settings.prefix),
+            settings,
+            epoch,
+            quarantine,
+            over: RwLock::new(over),
+            ends: partitions.iter().map(|one| watch::Sender::new(one.end.0)).collect(),
+            partitions: RwLock::new(partitions),
+            failed: OnceLock::new(),
+            queue: Arc::new(Semaphore::new(QUEUE_SLOTS)),
+        }
+    }
+
+    pub(crate) fn slot(&self, place: Place) -> usize {
+        slot(place, self.settings.partitions)
+    }
+
+    pub(crate) fn look(&self) -> RwLockReadGuard<'_, Vec<Partition>> {
+        self.partitions.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn change(&self) -> RwLockWriteGuard<'_, Vec<Partition>> {
+        self.partitions.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes those who wait for more of a partition.
+    pub(crate) fn announce(&self, slot: usize, end: Offset) {
+        let _ = self.ends[slot].send_replace(end);
+    }
+
+    pub(crate) async fn changed(&self, place: Place, after: Offset) -> Result<(), Error> {
+        let mut end = self.ends[self.slot(place)].subscribe();
+        loop {
+            if *end.borrow_and_update() > after {
+                return Ok(());
+            }
+            self.check()?;
+            if end.changed().await.is_err() {
+                return Err(self.failure());
+            }
+        }
+    }
+
+    pub(crate) fn is_over(&self, epoch: &str) -> bool {
+        epoch != self.epoch && self.over.read().unwrap_or_else(PoisonError::into_inner).contains(epoch)
+    }
+
+    pub(crate) fn set_over(&self, epoch: &str) {
+        let _ = self.over.write().unwrap_or_else(PoisonError::into_inner).insert(epoch.to_owned());
+    }
+
+    /// Whether the backbone still works.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.failed.get().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    /// Why it does not work any more.
+    pub(crate) fn failure(&self) -> Error {
+        self.failed.get().cloned().unwrap_or_else(|| Error::Io("Kafka: the backbone is closed".to_owned()))
+    }
+
+    /// Ends the backbone for good, and wakes everybody who waits. The first reason stays.
+    pub(crate) fn fail(&self, error: Error) {
+        if self.failed.set(error).is_ok() {
+            self.ends.iter().for_each(|end| end.send_modify(|_| {}));
+        }
+    }
+
+    /// Room in the queue for so many bytes; freed when it is dropped.
+    pub(crate) async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let slots = (1 + bytes / SLOT_BYTES).min(QUEUE_SLOTS);
+        Arc::clone(&self.queue).acquire_many_owned(u32::try_from(slots).unwrap_or(1)).await.ok()
+    }
+}
