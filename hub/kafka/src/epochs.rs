@@ -6,7 +6,7 @@
 //! sends its buffers (DESIGN.md, "What fences a send"). So a life that was killed stays open until somebody who knows says
 //! that it is over: the fencing command, a person, or (not yet) a lock on the same machine.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use hub_backbone::Error;
@@ -54,8 +54,14 @@ impl Lives {
         })
     }
 
-    pub(crate) fn over(&self) -> HashSet<String> {
-        self.0.iter().filter(|(_, said)| said.over.is_some()).map(|(epoch, _)| epoch.clone()).collect()
+    pub(crate) fn is_over(&self, epoch: &str) -> bool {
+        self.0.get(epoch).is_some_and(|said| said.over.is_some())
+    }
+
+    pub(crate) fn set_over(&mut self, epoch: &str, why: &str) {
+        if let Some(said) = self.0.get_mut(epoch) {
+            said.over = Some(why.to_owned());
+        }
     }
 
     pub(crate) fn knows(&self, epoch: &str) -> bool {
@@ -93,7 +99,7 @@ mod tests {
         for (epoch, over) in [("a", None), ("b", None), ("a", Some("closed")), ("a", None)] {
             lives.heard(epoch.to_owned(), &said(1, over)).expect("a life");
         }
-        assert_eq!(lives.over(), HashSet::from(["a".to_owned()]));
+        assert!(lives.is_over("a") && !lives.is_over("b") && !lives.is_over("c"));
         assert!(lives.knows("b") && !lives.knows("c"));
         assert!(lives.heard("d".to_owned(), &Bytes::from_static(b"{}")).is_err());
     }

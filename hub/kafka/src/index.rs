@@ -67,11 +67,6 @@ impl Index {
         self.points = self.points.split_off(&first);
     }
 
-    /// Where the newest record lies, in Kafka's numbering.
-    pub(crate) fn last(&self) -> Option<i64> {
-        self.last.map(|(_, at)| at)
-    }
-
     /// A number of Kafka's that is not beyond the record, without a look.
     pub(crate) fn not_beyond(&self, offset: Offset) -> i64 {
         match self.last {

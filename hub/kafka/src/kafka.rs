@@ -1,6 +1,7 @@
 //! The handle: opening, closing, and the trait.
 
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -81,22 +82,25 @@ impl Kafka {
     /// # Errors
     /// [`Error::Io`] if it is this life, or if it cannot be written down.
     pub async fn declare_over(&self, epoch: &str, reason: &str) -> Result<(), Error> {
-        if epoch == self.epoch() {
-            return Err(Error::Io(format!("Kafka: epoch {epoch} is this hub's own; close the hub instead")));
+        let known = self.shared.lives().knows(epoch);
+        if epoch == self.epoch() || !known {
+            return Err(Error::Io(format!("Kafka: epoch {epoch} is this hub's own, or was never heard of")));
         }
         self.say(epoch.to_owned(), Some(format!("declared: {reason}"))).await?;
-        self.shared.set_over(epoch);
+        self.shared.set_over(epoch, reason);
         Ok(())
     }
 
     /// Finishes what waits, writes the end record of this life and lets go of the cluster. Call it when nothing of this hub
     /// can send any more: others may repeat its attempts from now on. Every later call gets [`Error::Io`].
     pub async fn close(&self) {
-        let ended = self.say(self.epoch().to_owned(), Some("closed".to_owned())).await;
-        if let Err(error) = ended {
-            tracing::warn!(target: "kafka", "the end of epoch {} is not written: {error}", self.epoch());
+        let patience = 4 * self.shared.settings.timeouts.transaction.0;
+        let ended = tokio::time::timeout(patience, self.say(self.epoch().to_owned(), Some("closed".to_owned()))).await;
+        if !matches!(ended, Ok(Ok(()))) {
+            tracing::warn!(target: "kafka", "the end of epoch {} is not written: {ended:?}", self.epoch());
         }
         drop(lock(&self.jobs).take());
+        self.shared.stop();
         let thread = lock(&self.thread).take();
         // runs to its end even if the caller gives up; a panic of the writer was reported to every caller
         drop(tokio::task::spawn_blocking(move || thread.map(JoinHandle::join)).await);
@@ -133,12 +137,13 @@ impl Kafka {
 
 /// The part of opening that blocks.
 fn begin(settings: KafkaSettings, names: &Names) -> Result<(Arc<Shared>, Transactor), Error> {
-    let transactor = Transactor::open(&settings)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let transactor = Transactor::open(&settings, Arc::clone(&stop))?;
     let quarantine = Quarantine::default();
     let Restored { lives, partitions } = restore(&settings, names, &quarantine)?;
     lives.check()?;
     let epoch = format!("k{}", uuid::Uuid::now_v7().simple());
-    Ok((Arc::new(Shared::new(settings, quarantine, epoch, lives.over(), partitions)), transactor))
+    Ok((Arc::new(Shared::new(settings, quarantine, epoch, lives, partitions, stop)), transactor))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -168,7 +173,7 @@ impl Backbone for Kafka {
     }
 
     fn is_over(&self, epoch: &str) -> bool {
-        self.shared.is_over(epoch)
+        epoch != self.epoch() && self.shared.lives().is_over(epoch)
     }
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Offset>, Error> {
@@ -256,11 +261,12 @@ impl Backbone for Kafka {
 impl Drop for Kafka {
     fn drop(&mut self) {
         drop(lock(&self.jobs).take());
-        self.shared.fail(Error::Io("Kafka: the backbone is closed".to_owned()));
+        self.shared.stop();
         if let Some(thread) = lock(&self.thread).take() {
             // a panic of the writer was reported to every caller
             drop(thread.join());
         }
+        self.shared.fail(Error::Io("Kafka: the backbone is closed".to_owned()));
     }
 }
 

@@ -1,12 +1,13 @@
 //! What the handle, the writer and the readers have in common.
 
-use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hub_backbone::{Error, Offset, Place};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::KafkaSettings;
+use crate::epochs::Lives;
 use crate::names::{Names, slot};
 use crate::partition::Partition;
 use crate::quarantine::Quarantine;
@@ -22,13 +23,14 @@ pub(crate) struct Shared {
     pub(crate) names: Names,
     pub(crate) epoch: String,
     pub(crate) quarantine: Quarantine,
-    /// Epochs that are provably over.
-    over: RwLock<HashSet<String>>,
+    lives: RwLock<Lives>,
     /// By slot. One lock: a commit becomes visible at once in all partitions that it touches.
     partitions: RwLock<Vec<Partition>>,
     ends: Vec<watch::Sender<Offset>>,
     failed: OnceLock<Error>,
     queue: Arc<Semaphore>,
+    /// Nobody waits for results any more: what cannot be known soon need not be asked again.
+    stop: Arc<AtomicBool>,
 }
 
 impl Shared {
@@ -36,19 +38,21 @@ impl Shared {
         settings: KafkaSettings,
         quarantine: Quarantine,
         epoch: String,
-        over: HashSet<String>,
+        lives: Lives,
         partitions: Vec<Partition>,
+        stop: Arc<AtomicBool>,
     ) -> Self {
         Self {
             names: Names::new(&settings.prefix),
             settings,
             epoch,
             quarantine,
-            over: RwLock::new(over),
+            lives: RwLock::new(lives),
             ends: partitions.iter().map(|one| watch::Sender::new(one.end.0)).collect(),
             partitions: RwLock::new(partitions),
             failed: OnceLock::new(),
             queue: Arc::new(Semaphore::new(QUEUE_SLOTS)),
+            stop,
         }
     }
 
@@ -82,12 +86,13 @@ impl Shared {
         }
     }
 
-    pub(crate) fn is_over(&self, epoch: &str) -> bool {
-        epoch != self.epoch && self.over.read().unwrap_or_else(PoisonError::into_inner).contains(epoch)
+    /// What is known of the lives of this store.
+    pub(crate) fn lives(&self) -> RwLockReadGuard<'_, Lives> {
+        self.lives.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn set_over(&self, epoch: &str) {
-        let _ = self.over.write().unwrap_or_else(PoisonError::into_inner).insert(epoch.to_owned());
+    pub(crate) fn set_over(&self, epoch: &str, why: &str) {
+        self.lives.write().unwrap_or_else(PoisonError::into_inner).set_over(epoch, why);
     }
 
     /// Whether the backbone still works.
@@ -105,6 +110,11 @@ impl Shared {
         if self.failed.set(error).is_ok() {
             self.ends.iter().for_each(|end| end.send_modify(|_| {}));
         }
+    }
+
+    /// Lets the writer end even if no broker answers.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 
     /// Room in the queue for so many bytes; freed when it is dropped.

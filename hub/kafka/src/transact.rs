@@ -7,6 +7,8 @@
 //! - Another process has taken our `transactional.id`, or the transaction was open for too long: the cluster refuses us
 //!   for good. We must not ask for the id again, since that would in turn end the process that has it now.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -56,6 +58,8 @@ pub(crate) struct Transactor {
     producer: BaseProducer<Deliveries>,
     /// Only for the group's metadata: with several hubs, its generation fences a stale owner.
     member: BaseConsumer<Logged>,
+    /// Set when the hub goes away: then a result that cannot be had is not asked for any more.
+    stop: Arc<AtomicBool>,
 }
 
 /// Why an attempt did not come to its end.
@@ -77,13 +81,13 @@ enum Kind {
 impl Transactor {
     /// Makes the producer and takes the `transactional.id`: whoever had it before is fenced, and a transaction that it left
     /// open is aborted, or finished if its end was decided already.
-    pub(crate) fn open(settings: &KafkaSettings) -> Result<Self, Error> {
+    pub(crate) fn open(settings: &KafkaSettings, stop: Arc<AtomicBool>) -> Result<Self, Error> {
         let producer = client::producer(settings)?;
         let member = client::consumer(settings, "read_committed", false)?;
         let deadline = std::time::Instant::now() + settings.timeouts.open.0;
         loop {
             match producer.init_transactions(STEP) {
-                Ok(()) => return Ok(Self { producer, member }),
+                Ok(()) => return Ok(Self { producer, member, stop }),
                 Err(error) if kind(&error) == Kind::Repeat && std::time::Instant::now() < deadline => {
                     tracing::warn!(target: "kafka", "waiting for the transactional id: {error}");
                     sleep(Duration::from_millis(200));
@@ -101,8 +105,11 @@ impl Transactor {
                 Ok(()) => return Ok(self.producer.context().take()),
                 Err(Trouble::Over(error)) => return Err(error),
                 Err(Trouble::Abort(error)) => {
-                    tracing::warn!(target: "kafka", "a transaction is done again: {error}");
                     self.abort()?;
+                    if self.stopped() {
+                        return Err(io("closed before a commit could be done", &error));
+                    }
+                    tracing::warn!(target: "kafka", "a transaction is done again: {error}");
                 }
             }
             sleep(pause);
@@ -112,11 +119,11 @@ impl Transactor {
 
     fn attempt(&self, transaction: &Transaction) -> Result<(), Trouble> {
         drop(self.producer.context().take());
-        repeat("begin a transaction", || self.producer.begin_transaction())?;
+        self.repeat("begin a transaction", || self.producer.begin_transaction())?;
         transaction.records.iter().try_for_each(|record| self.send(record))?;
         self.send_positions(&transaction.consumed)?;
         self.drain();
-        repeat("commit", || self.producer.commit_transaction(STEP))
+        self.repeat("commit", || self.producer.commit_transaction(STEP))
     }
 
     fn send(&self, out: &Outgoing) -> Result<(), Trouble> {
@@ -151,7 +158,7 @@ impl Transactor {
             element.set_metadata(format!("raccordo {}", one.position));
         }
         let Some(group) = self.member.group_metadata() else { return Ok(()) };
-        repeat("send positions", || self.producer.send_offsets_to_transaction(&list, &group, STEP))
+        self.repeat("send positions", || self.producer.send_offsets_to_transaction(&list, &group, STEP))
     }
 
     /// Waits until the library has got rid of every record, well or badly. Its own flush looks every 100 ms only.
@@ -163,27 +170,34 @@ impl Transactor {
 
     fn abort(&self) -> Result<(), Error> {
         self.drain();
-        match repeat("abort", || self.producer.abort_transaction(STEP)) {
+        match self.repeat("abort", || self.producer.abort_transaction(STEP)) {
             Ok(()) => Ok(()),
             Err(Trouble::Over(error)) => Err(error),
             // there is none to abort: it was not begun
             Err(Trouble::Abort(_)) => Ok(()),
         }
     }
-}
 
-/// Asks again while the answer is "not now".
-fn repeat(what: &str, mut ask: impl FnMut() -> Result<(), KafkaError>) -> Result<(), Trouble> {
-    loop {
-        let Err(error) = ask() else { return Ok(()) };
-        match kind(&error) {
-            Kind::Repeat => {
-                tracing::warn!(target: "kafka", "{what} is tried again: {error}");
-                sleep(Duration::from_millis(50));
+    /// Asks again while the answer is "not now".
+    fn repeat(&self, what: &str, mut ask: impl FnMut() -> Result<(), KafkaError>) -> Result<(), Trouble> {
+        loop {
+            let Err(error) = ask() else { return Ok(()) };
+            match kind(&error) {
+                Kind::Repeat if self.stopped() => {
+                    return Err(Trouble::Over(Error::Io(format!("Kafka: closed before the answer came to: {what}"))));
+                }
+                Kind::Repeat => {
+                    tracing::warn!(target: "kafka", "{what} is tried again: {error}");
+                    sleep(Duration::from_millis(50));
+                }
+                Kind::Abort => return Err(Trouble::Abort(error)),
+                Kind::Over => return Err(Trouble::Over(over(&format!("cannot {what}"), &error))),
             }
-            Kind::Abort => return Err(Trouble::Abort(error)),
-            Kind::Over => return Err(Trouble::Over(over(&format!("cannot {what}"), &error))),
         }
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 }
 
