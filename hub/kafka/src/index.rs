@@ -115,7 +115,7 @@ mod tests {
                     assert!(from <= at(wanted) && at(wanted) < to, "it lies between");
                     let middle = from + (to - from) / 2;
                     let met = (0..records).find(|offset| at(*offset) >= middle).expect("a record");
-                    assert!(!known.note(3, 90_000), "a copy");
+                    assert!(group < 100 || !known.note(3, 90_000), "where there are few gaps, a copy is known as one");
                     assert!(known.note(met, at(met)));
                 }
             }

@@ -1,6 +1,7 @@
 //! The topics of a store: made when they are missing, and refused when they cannot keep what the hub promises.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use hub_backbone::{Error, Topic};
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
@@ -137,17 +138,20 @@ fn strict(settings: &KafkaSettings) -> Vec<Must> {
 pub(crate) struct Admin {
     client: AdminClient<DefaultClientContext>,
     options: AdminOptions,
+    /// How long one question may take.
+    patience: Duration,
 }
 
 impl Admin {
     fn open(settings: &KafkaSettings) -> Result<Self, Error> {
         let client = AdminClient::from_config(&client::admin(settings)).map_err(|e| io("no client can be made", &e))?;
-        let options = AdminOptions::new().request_timeout(Some(settings.timeouts.open.0.min(6 * STEP)));
-        Ok(Self { client, options: options.operation_timeout(Some(6 * STEP)) })
+        let patience = settings.timeouts.open.0.min(6 * STEP);
+        let options = AdminOptions::new().request_timeout(Some(patience)).operation_timeout(Some(patience));
+        Ok(Self { client, options, patience })
     }
 
     fn known(&self) -> Result<Known, Error> {
-        let metadata = self.client.inner().fetch_metadata(None, 6 * STEP);
+        let metadata = self.client.inner().fetch_metadata(None, self.patience);
         let metadata = metadata.map_err(|error| io("no broker answers (`brokers`, `security`)", &error))?;
         Ok(metadata.topics().iter().map(|topic| (topic.name().to_owned(), shape(topic))).collect())
     }
@@ -168,16 +172,16 @@ impl Admin {
 
     /// Waits until every partition can be written.
     async fn await_leaders(&self, settings: &KafkaSettings, wanted: &[Wanted]) -> Result<Known, Error> {
-        let deadline = std::time::Instant::now() + settings.timeouts.open.0;
+        let deadline = Instant::now() + settings.timeouts.open.0;
         loop {
             let known = self.known()?;
             let waiting = wanted.iter().find(|topic| !known.get(&topic.name).is_some_and(|(.., led)| *led));
             match waiting {
                 None => return Ok(known),
-                Some(topic) if std::time::Instant::now() > deadline => {
+                Some(topic) if Instant::now() > deadline => {
                     return Err(Error::Io(format!("Kafka: the topic {} has partitions without a leader", topic.name)));
                 }
-                Some(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+                Some(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hub_backbone::Backbone;
 use hub_backbone::contract::{Harness, PARTITIONS};
+use hub_backbone::{Backbone, Offset, Place};
 use hub_core::Bytesize;
 use hub_kafka::{Kafka, KafkaSettings};
 
 use crate::broker::{broker, settings};
-use crate::open;
+use crate::{open, raw};
 
 struct OnKafka {
     settings: KafkaSettings,
@@ -33,6 +33,18 @@ impl Harness for OnKafka {
     async fn reopen(&mut self) {
         self.store.close().await;
         self.store = Arc::new(open(&self.settings).await);
+    }
+    /// Nothing in a topic can be changed: it is made again from what was in it.
+    async fn damage(&mut self, place: Place, offset: Offset) -> bool {
+        self.store.close().await;
+        raw::rewrite(&self.settings, place, |number, value| {
+            if number == offset {
+                value[0] ^= 1;
+            }
+        })
+        .await;
+        self.store = Arc::new(open(&self.settings).await);
+        true
     }
 }
 
