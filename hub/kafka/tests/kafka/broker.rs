@@ -21,14 +21,24 @@ pub(crate) fn broker() -> Option<&'static str> {
     BROKER.get_or_init(|| start().map_err(|reason| missing(&reason)).ok()).as_deref()
 }
 
-/// `./test` has fetched the broker into `target/kafka`. All processes of a test run share it.
+/// Where `./test` has put the broker.
+pub(crate) fn folder() -> PathBuf {
+    root().join("target/kafka")
+}
+
+/// All processes of a test run share this one.
 fn start() -> Result<String, String> {
-    let (script, folder) = (root().join("examples/kafka/kafka"), root().join("target/kafka"));
+    let folder = folder();
     if !folder.join("jars").is_dir() {
         return Err(format!("there is no broker in {}: `examples/kafka/kafka get target/kafka`", folder.display()));
     }
-    let mut command = Command::new(script);
-    let done = command.arg("start").arg(folder).args(["--fresh", "--for", STAYS]).output();
+    run("start", &folder, &["--fresh", "--for", STAYS])
+}
+
+/// Runs a command of the script; gives what it says.
+pub(crate) fn run(command: &str, folder: &Path, options: &[&str]) -> Result<String, String> {
+    let script = root().join("examples/kafka/kafka");
+    let done = Command::new(script).arg(command).arg(folder).args(options).output();
     let done = done.map_err(|error| format!("examples/kafka/kafka: {error}"))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if done.status.success() { Ok(text(&done.stdout)) } else { Err(text(&done.stderr)) }

@@ -1,5 +1,6 @@
 //! The backbone against a real Apache Kafka, which `examples/kafka/kafka` starts once for all tests of a run.
 
+mod away;
 mod broker;
 mod contract;
 mod crash;
