@@ -28,7 +28,11 @@ pub(crate) struct Said {
 
 /// All lives that the topic knows.
 #[derive(Debug, Default)]
-pub(crate) struct Lives(BTreeMap<String, Said>);
+pub(crate) struct Lives {
+    said: BTreeMap<String, Said>,
+    /// The life that began last, by hub.
+    newest: BTreeMap<String, String>,
+}
 
 impl Lives {
     /// A record of the topic, in order. Says what is wrong with it.
@@ -36,16 +40,19 @@ impl Lives {
         let said: Said =
             serde_json::from_slice(value).map_err(|error| format!("it says nothing of a life: {error}"))?;
         // what is over stays over
-        let over = self.0.get(&epoch).is_some_and(|before| before.over.is_some());
+        let over = self.said.get(&epoch).is_some_and(|before| before.over.is_some());
+        if said.over.is_none() && !over {
+            let _ = self.newest.insert(said.hub.clone(), epoch.clone());
+        }
         if !over || said.over.is_some() {
-            let _ = self.0.insert(epoch, said);
+            let _ = self.said.insert(epoch, said);
         }
         Ok(())
     }
 
     /// A store in which a newer hub has written is not for this one.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let newer = self.0.iter().find(|(_, said)| said.format > wire::VERSION);
+        let newer = self.said.iter().find(|(_, said)| said.format > wire::VERSION);
         newer.map_or(Ok(()), |(epoch, said)| {
             Err(Error::Io(format!(
                 "Kafka: hub {} (epoch {epoch}) writes records of version {}, this one knows {}: run the newer version, or restore what was before it",
@@ -55,17 +62,22 @@ impl Lives {
     }
 
     pub(crate) fn is_over(&self, epoch: &str) -> bool {
-        self.0.get(epoch).is_some_and(|said| said.over.is_some())
+        self.said.get(epoch).is_some_and(|said| said.over.is_some())
+    }
+
+    /// The life that holds a hub's name now.
+    pub(crate) fn newest(&self, hub: &str) -> Option<&str> {
+        self.newest.get(hub).map(String::as_str)
     }
 
     pub(crate) fn set_over(&mut self, epoch: &str, why: &str) {
-        if let Some(said) = self.0.get_mut(epoch) {
+        if let Some(said) = self.said.get_mut(epoch) {
             said.over = Some(why.to_owned());
         }
     }
 
     pub(crate) fn knows(&self, epoch: &str) -> bool {
-        self.0.contains_key(epoch)
+        self.said.contains_key(epoch)
     }
 }
 
@@ -100,6 +112,7 @@ mod tests {
             lives.heard(epoch.to_owned(), &said(1, over)).expect("a life");
         }
         assert!(lives.is_over("a") && !lives.is_over("b") && !lives.is_over("c"));
+        assert_eq!((lives.newest("hub-1"), lives.newest("hub-2")), (Some("b"), None));
         assert!(lives.knows("b") && !lives.knows("c"));
         assert!(lives.heard("d".to_owned(), &Bytes::from_static(b"{}")).is_err());
     }

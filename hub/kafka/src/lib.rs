@@ -6,6 +6,8 @@
 //!   (`wire`); `index` finds where in Kafka's numbering an offset lies.
 //! - **Memory** holds keyed state, where each log ends and its newest records (`partition`); `reader` gets what is older
 //!   from the brokers and checks every link; `restore` reads state back when a hub starts.
+//! - **A result is always known** before anything else is done: `transact` asks until it has an answer, and where the cluster
+//!   gives none any more, `revive` makes a new producer and looks into the log.
 //! - **Fencing.** Who opens takes the `transactional.id`, and the process that had it before cannot commit any more. That
 //!   does not prove that it sends no more: see `epochs`.
 //! - `topics` makes and checks the topics, `quarantine` lists records that no hub wrote, `settings` is the manual.
@@ -21,6 +23,7 @@ mod partition;
 mod quarantine;
 mod reader;
 mod restore;
+mod revive;
 mod settings;
 mod shared;
 mod topics;

@@ -57,10 +57,14 @@ impl Partition {
         self.tail.push(record);
     }
 
-    fn trimmed(&mut self, first: First) {
+    pub(crate) fn trimmed(&mut self, first: First) {
         (self.first, self.first_at) = ((first.offset, first.chain), first.at);
         self.index.trimmed(first.offset);
         self.tail.drop_below(first.offset);
+    }
+
+    pub(crate) fn begins(&self) -> First {
+        First { offset: self.first.0, chain: self.first.1, at: self.first_at }
     }
 
     /// A page from memory, or `None` if it must be read from a broker.

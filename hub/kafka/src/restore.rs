@@ -5,11 +5,12 @@
 //! the cluster ends it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
 use hub_backbone::chain::link;
-use hub_backbone::{Error, Place, Stored, Topic};
+use hub_backbone::{Error, Offset, Place, Stored, Topic};
 use rdkafka::Message;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -23,7 +24,7 @@ use crate::names::{Names, places};
 use crate::partition::Partition;
 use crate::quarantine::{Quarantine, Quarantined};
 use crate::reader::corrupt;
-use crate::wire::{self, Odd};
+use crate::wire::{self, First, Odd};
 
 /// What was there.
 pub(crate) struct Restored {
@@ -69,10 +70,36 @@ pub(crate) fn restore(settings: &KafkaSettings, names: &Names, quarantine: &Quar
     Ok(Restored { lives: lives?, partitions })
 }
 
+/// The lives that the topic knows now. Blocks.
+pub(crate) fn lives(settings: &KafkaSettings, names: &Names, quarantine: &Quarantine) -> Result<Lives, Error> {
+    let deadline = Instant::now() + settings.timeouts.open.0;
+    Restore { settings, names, quarantine, deadline }.lives()
+}
+
+/// Where one log ends now, if it begins as `known` does. Blocks.
+pub(crate) fn end(
+    settings: &KafkaSettings,
+    names: &Names,
+    quarantine: &Quarantine,
+    place: Place,
+    known: First,
+) -> Result<Offset, Error> {
+    let deadline = Instant::now() + settings.timeouts.open.0;
+    let here = places(settings.partitions).filter(|one| one.topic == place.topic);
+    let mut partitions: Vec<Partition> = here.map(|place| Partition::new(place, 0)).collect();
+    let index = usize::from(place.partition);
+    partitions[index].trimmed(known);
+    let restore = Restore { settings, names, quarantine, deadline };
+    let name = names.log(place.topic);
+    let open = restore.stable(&name, i32::from(place.partition)..i32::from(place.partition) + 1)?;
+    restore.ends(place.topic, &mut partitions, open)?;
+    Ok(partitions[index].end.0)
+}
+
 impl Restore<'_> {
     fn lives(&self) -> Result<Lives, Error> {
         let (topic, mut lives) = (self.names.epochs(), Lives::default());
-        let starts = self.stable(&topic, 1)?.into_iter().map(|(partition, (low, _))| (partition, low)).collect();
+        let starts = self.stable(&topic, 0..1)?.into_iter().map(|(partition, (low, _))| (partition, low)).collect();
         self.drain(&topic, &starts, |message| {
             let heard = wire::read_epoch(message).and_then(|(epoch, value)| lives.heard(epoch, &value));
             heard.unwrap_or_else(|reason| self.report(message, reason));
@@ -88,13 +115,14 @@ impl Restore<'_> {
         let here = places(count).filter(|place| place.topic == topic);
         let mut partitions: Vec<Partition> = here.map(|place| Partition::new(place, share)).collect();
         self.state(topic, &mut partitions)?;
-        self.ends(topic, &mut partitions)?;
+        let open = self.stable(&self.names.log(topic), 0..i32::from(count))?;
+        self.ends(topic, &mut partitions, open)?;
         Ok(partitions)
     }
 
     fn state(&self, topic: Topic, partitions: &mut [Partition]) -> Result<(), Error> {
         let name = self.names.state(topic);
-        let ends = self.stable(&name, self.settings.partitions)?;
+        let ends = self.stable(&name, 0..i32::from(self.settings.partitions))?;
         let starts = ends.into_iter().map(|(partition, (low, _))| (partition, low)).collect();
         self.drain(&name, &starts, |message| {
             let place = place(topic, message);
@@ -109,9 +137,8 @@ impl Restore<'_> {
     }
 
     /// Finds the newest record of each partition, looking back from its end in growing steps.
-    fn ends(&self, topic: Topic, partitions: &mut [Partition]) -> Result<(), Error> {
+    fn ends(&self, topic: Topic, partitions: &mut [Partition], mut open: Watermarks) -> Result<(), Error> {
         let name = self.names.log(topic);
-        let mut open = self.stable(&name, self.settings.partitions)?;
         let mut back = 64;
         while !open.is_empty() {
             let starts = open.iter().map(|(partition, (low, end))| (*partition, (end - back).max(*low))).collect();
@@ -144,11 +171,11 @@ impl Restore<'_> {
     }
 
     /// Where the partitions begin, and where they end now that nothing in them is undecided.
-    fn stable(&self, topic: &str, partitions: u16) -> Result<Watermarks, Error> {
+    fn stable(&self, topic: &str, partitions: Range<i32>) -> Result<Watermarks, Error> {
         let committed = client::consumer(self.settings, "read_committed", false)?;
         let all = client::consumer(self.settings, "read_uncommitted", false)?;
         let mut found = Watermarks::new();
-        for partition in 0..i32::from(partitions) {
+        for partition in partitions {
             let _ = found.insert(partition, self.stable_end(&committed, &all, topic, partition)?);
         }
         Ok(found)

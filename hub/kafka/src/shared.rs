@@ -117,6 +117,14 @@ impl Shared {
         self.stop.store(true, Ordering::Relaxed);
     }
 
+    pub(crate) fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
     /// Room in the queue for so many bytes; freed when it is dropped.
     pub(crate) async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let slots = (1 + bytes / SLOT_BYTES).min(QUEUE_SLOTS);

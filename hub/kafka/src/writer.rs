@@ -9,6 +9,7 @@ use hub_backbone::{Change, Commit, Error, Offset, Place, Stored};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::epochs::{Said, say};
+use crate::revive::{Witness, revive};
 use crate::shared::Shared;
 use crate::transact::{Consumed, Outgoing, Transaction, Transactor};
 use crate::wire::{self, First};
@@ -147,17 +148,36 @@ impl Writer {
     fn carry_out(&mut self, mut group: Group) -> Result<(), Error> {
         self.shared.check()?;
         self.fill(&mut group);
-        match self.transactor.run(&group.transaction) {
-            Ok(found) => {
-                self.show(group, &found);
-                Ok(())
-            }
-            Err(error) => {
-                tracing::error!(target: "kafka", "the backbone ends: {error}");
-                self.shared.fail(error.clone());
-                Err(error)
+        let found = self.until_known(&group.transaction, self.witness(&group));
+        let found = found.inspect_err(|error| {
+            tracing::error!(target: "kafka", "the backbone ends: {error}");
+            self.shared.fail(error.clone());
+        })?;
+        self.show(group, &found);
+        Ok(())
+    }
+
+    /// Carries out a transaction, with as many producers as it takes. Gives where its records are, as far as it was said.
+    fn until_known(&mut self, transaction: &Transaction, witness: Option<Witness>) -> Result<Vec<(usize, i64)>, Error> {
+        loop {
+            let why = match self.transactor.run(transaction) {
+                Ok(found) => return Ok(found),
+                Err(why) if self.shared.stopped() => return Err(why),
+                Err(why) => why,
+            };
+            let there;
+            (self.transactor, there) = revive(&self.shared, witness, why)?;
+            if there {
+                return Ok(Vec::new());
             }
         }
+    }
+
+    /// A log by which the group is known to be there.
+    fn witness(&self, group: &Group) -> Option<Witness> {
+        let (place, _) = group.stored.first()?;
+        let before = self.heads[self.shared.slot(*place)].next;
+        Some(Witness { place: *place, before, after: group.heads.get(place)?.next })
     }
 
     /// Makes the transaction of a group: its records, its changes, and the position of every partition that it touches.
@@ -221,11 +241,8 @@ impl Writer {
     fn say(&mut self, epoch: &str, said: &Said) -> Result<(), Error> {
         self.shared.check()?;
         let transaction = say(self.shared.names.epochs(), epoch, said)?;
-        let done = self.transactor.run(&transaction).map(drop);
-        if let Err(error) = &done {
-            self.shared.fail(error.clone());
-        }
-        done
+        let done = self.until_known(&transaction, None).map(drop);
+        done.inspect_err(|error| self.shared.fail(error.clone()))
     }
 }
 
