@@ -11,8 +11,9 @@ mod refused;
 
 use hub_kafka::{Kafka, KafkaSettings};
 
-/// Opens a store, or panics.
+/// Opens a store, or panics. What the backbone says goes to the test's output.
 async fn open(settings: &KafkaSettings) -> Kafka {
+    let _again = tracing_subscriber::fmt().with_env_filter("kafka=debug,warn").with_test_writer().try_init();
     Kafka::open(settings.clone()).await.expect("the store opens")
 }
 
