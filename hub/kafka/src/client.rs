@@ -116,7 +116,7 @@ pub(crate) fn consumer(settings: &KafkaSettings, isolation: &str, eof: bool) -> 
         .set("enable.partition.eof", eof.to_string())
         .set("fetch.wait.max.ms", "100")
         .set("fetch.message.max.bytes", (2 * MESSAGE_BYTES_MAX).to_string())
-        .set("queued.max.messages.kbytes", "8192")
+        .set("queued.max.messages.kbytes", "4096")
         .set("session.timeout.ms", settings.timeouts.session.0.as_millis().to_string());
     config.create_with_context(Logged).map_err(|error| io("a consumer cannot be made", &error))
 }

@@ -23,6 +23,9 @@ use crate::transact::Transactor;
 use crate::wire::{self, First};
 use crate::writer::{CommitJob, Job, Writer};
 
+/// Readings from brokers at once.
+const READINGS: usize = 8;
+
 /// The backbone on Apache Kafka, for one hub that owns all partitions. See the crate's comment.
 ///
 /// Dropping it is like the death of the process: what was handed over is finished, but the life is not over for those who
@@ -30,6 +33,8 @@ use crate::writer::{CommitJob, Job, Writer};
 pub struct Kafka {
     shared: Arc<Shared>,
     reader: Arc<Reader>,
+    /// Each reading from a broker has a thread and a client of its own: so many at once.
+    readings: tokio::sync::Semaphore,
     admin: Admin,
     /// Callers wait here for room one by one, so that their commits keep their order.
     gate: tokio::sync::Mutex<()>,
@@ -60,6 +65,7 @@ impl Kafka {
             .map_err(|error| Error::Io(format!("Kafka: the writer thread cannot be started: {error}")))?;
         let opened = Self {
             reader: Arc::new(Reader::new(Arc::clone(&shared))),
+            readings: tokio::sync::Semaphore::new(READINGS),
             shared,
             admin,
             gate: tokio::sync::Mutex::default(),
@@ -124,6 +130,8 @@ impl Kafka {
 
     /// Reads on a thread that may block.
     async fn read_from_broker(&self, page: Page) -> Result<Vec<crate::reader::Found>, Error> {
+        self.shared.check()?;
+        let _place = self.readings.acquire().await;
         let reader = Arc::clone(&self.reader);
         let read = tokio::task::spawn_blocking(move || reader.read(page)).await;
         read.unwrap_or_else(|error| Err(Error::Io(format!("Kafka: reading failed: {error}"))))

@@ -8,6 +8,7 @@ mod foreign;
 mod lives;
 mod raw;
 mod refused;
+mod speed;
 
 use hub_kafka::{Kafka, KafkaSettings};
 
