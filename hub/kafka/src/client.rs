@@ -99,6 +99,8 @@ pub(crate) fn producer(settings: &KafkaSettings) -> Result<BaseProducer<Deliveri
         .set("transaction.timeout.ms", transaction)
         .set("compression.type", "zstd")
         .set("linger.ms", "0")
+        // the cluster refuses the next transaction while it marks the end of the last one: ask again soon
+        .set("retry.backoff.ms", "5")
         .set("message.max.bytes", MESSAGE_BYTES_MAX.to_string());
     config.create_with_context(Deliveries::default()).map_err(|error| io("the producer cannot be made", &error))
 }
