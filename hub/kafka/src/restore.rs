@@ -2,7 +2,7 @@
 //!
 //! It runs after the producer has taken the `transactional.id`, so that nothing of an earlier life is still undecided, and
 //! reads up to the stable end. Another program's open transaction would hide records of ours behind it: then we wait until
-//! the cluster ends it.
+//! the cluster ends it, and begin nothing before, since offsets that are only hidden would be given out twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -198,7 +198,7 @@ impl Restore<'_> {
                 }
                 _ if self.is_late() => {
                     return Err(Error::Io(format!(
-                        "Kafka: {topic}/{partition} has an open transaction of another program; nobody but the hub may write there"
+                        "Kafka: {topic}/{partition} has a transaction that does not end: another program's (nobody but the hub may write there), or one whose end the cluster forgot to mark; see docs/kafka.md, `Found`"
                     )));
                 }
                 _ => sleep(Duration::from_millis(100)),

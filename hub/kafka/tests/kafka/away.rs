@@ -21,7 +21,7 @@ struct Own(PathBuf);
 impl Own {
     fn start() -> Option<(Self, String)> {
         let shared = crate::broker::broker().map(|_| folder())?;
-        let own = Self(shared.with_file_name(format!("kafka-{}", std::process::id())));
+        let own = Self(shared.with_file_name(format!("kafka-{}", uuid::Uuid::now_v7().simple())));
         std::fs::create_dir_all(&own.0).expect("a folder");
         std::os::unix::fs::symlink(shared.join("jars"), own.0.join("jars")).expect("a link");
         let address = own.begin();
@@ -30,12 +30,15 @@ impl Own {
     fn begin(&self) -> String {
         run("start", &self.0, &["--for", "600"]).expect("the broker starts")
     }
-    /// kill -9.
-    fn kill(&self) {
+    /// Sends a signal to the broker: `-9`, `-STOP`, `-CONT`.
+    fn signal(&self, signal: &str) {
         let node = std::fs::read_to_string(self.0.join("node.json")).expect("node.json");
         let node: serde_json::Value = serde_json::from_str(&node).expect("JSON");
         let pid = node["broker"]["pid"].to_string();
-        assert!(Command::new("kill").args(["-9", &pid]).status().is_ok_and(|status| status.success()), "kill {pid}");
+        assert!(
+            Command::new("kill").args([signal, &pid]).status().is_ok_and(|status| status.success()),
+            "kill {signal} {pid}"
+        );
     }
 }
 
@@ -78,27 +81,36 @@ async fn check(store: &Kafka, steps: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_dies_and_comes_back() {
     let Some((broker, address)) = Own::start() else { return };
-    let mut settings = settings(&address, 2);
+    let settings = settings(&address, 2);
     let store = Arc::new(open(&settings).await);
     let steps = tokio::spawn(commit_until(Arc::clone(&store), 0, 200));
     store.changed(LOG, 20).await.expect("some steps");
-    broker.kill();
+    broker.signal("-9");
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(broker.begin(), address, "at the same address");
     let (done, error) = steps.await.expect("no panic");
     assert!(error.is_none(), "who waits is not told of it: {error:?}");
+    check(&store, done).await;
     store.close().await;
     drop(store);
+    let store = open(&settings).await;
+    check(&store, done).await;
+    store.close().await;
+}
 
-    // away for longer than a transaction may be open: the cluster takes us to be dead, and we come back
+/// Away for longer than a transaction may be open: the cluster takes us to be dead, and we come back. Frozen, not killed: a
+/// single broker that is killed may forget to mark the end of the last transaction (docs/kafka.md, "Found").
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_freezes_for_longer_than_a_transaction() {
+    let Some((broker, address)) = Own::start() else { return };
+    let mut settings = settings(&address, 2);
     settings.timeouts.transaction = Span(Duration::from_secs(2));
     let store = Arc::new(open(&settings).await);
-    check(&store, done).await;
-    let steps = tokio::spawn(commit_until(Arc::clone(&store), done, done + 200));
-    store.changed(LOG, done + 20).await.expect("some steps");
-    broker.kill();
+    let steps = tokio::spawn(commit_until(Arc::clone(&store), 0, 200));
+    store.changed(LOG, 20).await.expect("some steps");
+    broker.signal("-STOP");
     tokio::time::sleep(Duration::from_secs(6)).await;
-    assert_eq!(broker.begin(), address);
+    broker.signal("-CONT");
     let (done, error) = steps.await.expect("no panic");
     assert!(error.is_none(), "who waits is not told of it: {error:?}");
     check(&store, done).await;
