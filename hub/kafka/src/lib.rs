@@ -5,7 +5,7 @@
 //! - **Offsets are ours.** Kafka's have gaps, so each record carries its own dense offset and its chain in a header
 //!   (`wire`); `index` finds where in Kafka's numbering an offset lies.
 //! - **Memory** holds keyed state, where each log ends and its newest records (`partition`); `reader` gets what is older
-//!   from the brokers and checks every link; `restore` reads state back when a hub starts.
+//!   from the brokers and checks every link (`links`); `restore` reads state back when a hub starts.
 //! - **A result is always known** before anything else is done: `transact` asks until it has an answer, and where the cluster
 //!   gives none any more, `revive` makes a new producer and looks into the log.
 //! - **Fencing.** Who opens takes the `transactional.id`, and the process that had it before cannot commit any more. That
@@ -18,6 +18,7 @@ mod client;
 mod epochs;
 mod index;
 mod kafka;
+mod links;
 mod names;
 mod partition;
 mod quarantine;

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use hub_backbone::chain::{Chain, link};
+use hub_backbone::chain::Chain;
 use hub_backbone::{Error, Offset, Place, Stored};
 use rdkafka::Message;
 use rdkafka::TopicPartitionList;
@@ -17,6 +17,7 @@ use rdkafka::message::BorrowedMessage;
 
 use crate::client::{self, Logged, io};
 use crate::index::Hint;
+use crate::links::{Before, corrupt};
 use crate::quarantine::Quarantined;
 use crate::shared::Shared;
 use crate::wire;
@@ -288,35 +289,4 @@ impl Stands {
 
 fn stands(place: Place, stored: &Stored) -> Stands {
     Stands { place, offset: stored.offset, chain: stored.chain }
-}
-
-/// The record before another one.
-#[derive(Clone, Copy)]
-struct Before {
-    offset: Offset,
-    chain: Chain,
-    /// Whether its own place in the chain was checked.
-    sure: bool,
-}
-
-impl Before {
-    fn sure(offset: Offset, chain: Chain) -> Self {
-        Self { offset, chain, sure: true }
-    }
-    /// What stands before the first kept record, if that is the one. There is no offset -1, but the next of it is 0.
-    fn first((first, chain): (Offset, Chain), offset: Offset) -> Option<Self> {
-        (first == offset).then(|| Self::sure(first.wrapping_sub(1), chain))
-    }
-    fn next(self) -> Offset {
-        self.offset.wrapping_add(1)
-    }
-    fn leads_to(self, stored: &Stored) -> bool {
-        link(&self.chain, stored.offset, &stored.key, &stored.bytes) == stored.chain
-    }
-}
-
-/// What was written by a hub and is not what was written.
-pub(crate) fn corrupt(topic: &str, place: Place, offset: Offset, detail: &str) -> Error {
-    let (file, detail) = (format!("the topic {topic}"), detail.to_owned());
-    Error::Corrupt { file, place: place.to_string(), offset, detail }
 }

@@ -9,8 +9,7 @@ use std::ops::Range;
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
-use hub_backbone::chain::link;
-use hub_backbone::{Error, Offset, Place, Stored, Topic};
+use hub_backbone::{Error, Offset, Place, Topic};
 use rdkafka::Message;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -20,10 +19,10 @@ use rdkafka::message::BorrowedMessage;
 use crate::KafkaSettings;
 use crate::client::{self, Logged, STEP, io};
 use crate::epochs::Lives;
+use crate::links::{Newest, corrupt, push, set_end};
 use crate::names::{Names, places};
 use crate::partition::Partition;
 use crate::quarantine::{Quarantine, Quarantined};
-use crate::reader::corrupt;
 use crate::wire::{self, First, Odd};
 
 /// What was there.
@@ -42,9 +41,6 @@ struct Restore<'a> {
 
 /// Where a partition begins and ends, in Kafka's numbering.
 type Watermarks = BTreeMap<i32, (i64, i64)>;
-
-/// The last two records of ours in a partition, by their place in Kafka's numbering.
-type Newest = BTreeMap<i64, Stored>;
 
 /// Reads everything back; one thread for each topic. Blocks.
 pub(crate) fn restore(settings: &KafkaSettings, names: &Names, quarantine: &Quarantine) -> Result<Restored, Error> {
@@ -248,42 +244,4 @@ impl Restore<'_> {
 
 fn place(topic: Topic, message: &BorrowedMessage<'_>) -> Place {
     Place::new(topic, u16::try_from(message.partition()).unwrap_or(u16::MAX))
-}
-
-/// Notes a record, and forgets all but the last two.
-fn push(newest: &mut Newest, at: i64, stored: Stored) -> Result<(), String> {
-    if newest.last_key_value().is_some_and(|(_, last)| stored.offset <= last.offset) {
-        return Err(format!("the offset {} was there before", stored.offset));
-    }
-    let _ = newest.insert(at, stored);
-    if newest.len() > 2 {
-        let _ = newest.pop_first();
-    }
-    Ok(())
-}
-
-/// Sets where a log ends, from its newest records and from what was trimmed. `low` is where it begins for Kafka.
-fn set_end(topic: &str, place: Place, one: &mut Partition, newest: &Newest, low: i64) -> Result<(), Error> {
-    let lost = |offset, detail: &str| Err(corrupt(topic, place, offset, detail));
-    let mut records = newest.iter().rev();
-    let Some((at, last)) = records.next() else {
-        if low > one.first_at {
-            return lost(one.first.0, "another program, or a time limit, has removed the records");
-        }
-        one.end = one.first;
-        return Ok(());
-    };
-    match records.next() {
-        Some((_, before)) if before.offset + 1 != last.offset => return lost(before.offset + 1, "it is missing"),
-        Some((_, before)) if link(&before.chain, last.offset, &last.key, &last.bytes) != last.chain => {
-            return lost(last.offset, "the content does not fit the chain");
-        }
-        _ => {}
-    }
-    if last.offset + 1 < one.first.0 {
-        return lost(last.offset + 1, "the log ends before the records that were removed on purpose");
-    }
-    one.end = (last.offset + 1, last.chain);
-    one.index.appended(last.offset, *at);
-    Ok(())
 }
