@@ -77,9 +77,24 @@ pub(crate) async fn rewrite(settings: &KafkaSettings, place: Place, mut change: 
     let deleted = admin.delete_topics(&[&topic], &options).await.expect("an answer");
     assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
     make(settings, &topic, &[("max.message.bytes", "3000000"), ("retention.ms", "-1")]).await;
+    await_empty(settings, &topic);
     for (partition, records) in kept.iter().enumerate() {
         write(settings, &topic, i32::try_from(partition).expect("small"), records);
     }
+}
+
+/// Waits until the broker shows the new topic: for a moment it still takes records for the one that was deleted.
+fn await_empty(settings: &KafkaSettings, topic: &str) {
+    let consumer: BaseConsumer = config(settings).create().expect("a consumer");
+    let empty =
+        |partition| consumer.fetch_watermarks(topic, partition, Duration::from_secs(5)).is_ok_and(|(_, end)| end == 0);
+    for _ in 0..200 {
+        if (0..i32::from(settings.partitions)).all(empty) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("{topic} does not begin anew");
 }
 
 /// Makes a topic, as soon as the broker has forgotten an earlier one of that name.
