@@ -1,0 +1,128 @@
+//! Lives of the hub, as records of a topic of their own.
+//!
+//! A life begins with a record and ends with one. **Only the end record proves that it is over.** That a newer life has
+//! taken the `transactional.id` proves less: the cluster then refuses the old life's commits, but it cannot take back its
+//! bytes. A process that was frozen between its last look and its first byte may still send, and a dead one's kernel still
+//! sends its buffers (DESIGN.md, "What fences a send"). So a life that was killed stays open until somebody who knows says
+//! that it is over: the fencing command, a person, or (not yet) a lock on the same machine.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use hub_backbone::Error;
+use serde::{Deserialize, Serialize};
+
+use crate::transact::{Outgoing, Transaction};
+use crate::wire;
+
+/// What is said of a life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Said {
+    /// The newest version of the record format that it writes.
+    pub(crate) format: u8,
+    /// The hub, by its transactional id.
+    pub(crate) hub: String,
+    /// Why it is over; `None` while it may run.
+    pub(crate) over: Option<String>,
+}
+
+/// All lives that the topic knows.
+#[derive(Debug, Default)]
+pub(crate) struct Lives {
+    said: BTreeMap<String, Said>,
+    /// The life that began last, by hub.
+    newest: BTreeMap<String, String>,
+}
+
+impl Lives {
+    /// A record of the topic, in order. Says what is wrong with it.
+    pub(crate) fn heard(&mut self, epoch: String, value: &Bytes) -> Result<(), String> {
+        let said: Said =
+            serde_json::from_slice(value).map_err(|error| format!("it says nothing of a life: {error}"))?;
+        // what is over stays over
+        let over = self.said.get(&epoch).is_some_and(|before| before.over.is_some());
+        if said.over.is_none() && !over {
+            let _ = self.newest.insert(said.hub.clone(), epoch.clone());
+        }
+        if !over || said.over.is_some() {
+            let _ = self.said.insert(epoch, said);
+        }
+        Ok(())
+    }
+
+    /// A store in which a newer hub has written is not for this one.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let newer = self.said.iter().find(|(_, said)| said.format > wire::VERSION);
+        newer.map_or(Ok(()), |(epoch, said)| {
+            Err(Error::Io(format!(
+                "Kafka: hub {} (epoch {epoch}) writes records of version {}, this one knows {}: run the newer version, or restore what was before it",
+                said.hub, said.format, wire::VERSION
+            )))
+        })
+    }
+
+    pub(crate) fn is_over(&self, epoch: &str) -> bool {
+        self.said.get(epoch).is_some_and(|said| said.over.is_some())
+    }
+
+    /// The life that holds a hub's name now.
+    pub(crate) fn newest(&self, hub: &str) -> Option<&str> {
+        self.newest.get(hub).map(String::as_str)
+    }
+
+    pub(crate) fn set_over(&mut self, epoch: &str, why: &str) {
+        if let Some(said) = self.said.get_mut(epoch) {
+            said.over = Some(why.to_owned());
+        }
+    }
+
+    pub(crate) fn knows(&self, epoch: &str) -> bool {
+        self.said.contains_key(epoch)
+    }
+}
+
+/// A transaction that says something of a life.
+pub(crate) fn say(topic: String, epoch: &str, said: &Said) -> Result<Transaction, Error> {
+    let value =
+        serde_json::to_vec(said).map_err(|error| Error::Io(format!("Kafka: an epoch cannot be written: {error}")))?;
+    let record = Outgoing {
+        topic,
+        partition: 0,
+        key: epoch.to_owned(),
+        value: Some(value.into()),
+        header: wire::epoch_header(),
+        number: 0,
+    };
+    Ok(Transaction { records: vec![record], consumed: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(format: u8, over: Option<&str>) -> Bytes {
+        let said = Said { format, hub: "hub-1".to_owned(), over: over.map(str::to_owned) };
+        serde_json::to_vec(&said).expect("JSON").into()
+    }
+
+    #[test]
+    fn only_an_end_record_ends_a_life() {
+        let mut lives = Lives::default();
+        for (epoch, over) in [("a", None), ("b", None), ("a", Some("closed")), ("a", None)] {
+            lives.heard(epoch.to_owned(), &said(1, over)).expect("a life");
+        }
+        assert!(lives.is_over("a") && !lives.is_over("b") && !lives.is_over("c"));
+        assert_eq!((lives.newest("hub-1"), lives.newest("hub-2")), (Some("b"), None));
+        assert!(lives.knows("b") && !lives.knows("c"));
+        assert!(lives.heard("d".to_owned(), &Bytes::from_static(b"{}")).is_err());
+    }
+
+    #[test]
+    fn a_newer_format_refuses_the_start() {
+        let mut lives = Lives::default();
+        lives.heard("a".to_owned(), &said(1, None)).expect("a life");
+        assert!(lives.check().is_ok());
+        lives.heard("b".to_owned(), &said(2, Some("closed"))).expect("a life");
+        assert!(lives.check().is_err_and(|error| error.to_string().contains("version 2")));
+    }
+}

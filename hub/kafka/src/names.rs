@@ -1,0 +1,51 @@
+//! The names of topics.
+
+use hub_backbone::{Place, Topic};
+
+/// The topics of one store.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    prefix: String,
+}
+
+impl Names {
+    pub(crate) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+    /// Records of a topic.
+    pub(crate) fn log(&self, topic: Topic) -> String {
+        format!("{}.{}", self.prefix, topic.0)
+    }
+    /// Keyed state of the partitions of a topic: compacted.
+    pub(crate) fn state(&self, topic: Topic) -> String {
+        format!("{}.{}.state", self.prefix, topic.0)
+    }
+    /// Lives of hubs: compacted, one partition.
+    pub(crate) fn epochs(&self) -> String {
+        format!("{}.epochs", self.prefix)
+    }
+}
+
+/// All partitions of all topics, in the order of [`slot`].
+pub(crate) fn places(partitions: u16) -> impl Iterator<Item = Place> {
+    Topic::ALL.into_iter().flat_map(move |topic| (0..partitions).map(move |partition| Place::new(topic, partition)))
+}
+
+/// The number of a place among all; the caller has checked that it exists.
+pub(crate) fn slot(place: Place, partitions: u16) -> usize {
+    let topic = Topic::ALL.iter().position(|topic| *topic == place.topic).unwrap_or(0);
+    topic * usize::from(partitions) + usize::from(place.partition)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_place_has_its_slot() {
+        for (n, place) in places(3).enumerate() {
+            assert_eq!(slot(place, 3), n, "{place}");
+        }
+        assert_eq!(Names::new("r").state(Topic::INBOX), "r.inbox.state");
+    }
+}

@@ -1,0 +1,235 @@
+//! One transaction after the other, each until its result is known.
+//!
+//! What can go wrong, and what is done:
+//! - A request is not answered in time: it is put again. Asking twice for the end of a transaction is harmless.
+//! - The cluster gives the transaction up (a broker was away, a record was not taken): it is aborted, which makes known
+//!   that nothing of it is there, and done again.
+//! - Another process has taken our `transactional.id`, or the transaction was open for too long: the cluster refuses us
+//!   for good. We must not ask for the id again, since that would in turn end the process that has it now.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hub_backbone::Error;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use crate::KafkaSettings;
+use crate::client::{self, Deliveries, Logged, STEP, io};
+use crate::wire;
+
+/// One record to send.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+    pub(crate) key: String,
+    pub(crate) value: Option<Bytes>,
+    pub(crate) header: Vec<u8>,
+    /// Under which its place is told; 0: nobody asks.
+    pub(crate) number: usize,
+}
+
+/// The position of a consumer, as the cluster's own tools see it.
+#[derive(Debug)]
+pub(crate) struct Consumed {
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+    /// In Kafka's numbering, not beyond the true one.
+    pub(crate) at: i64,
+    /// In ours.
+    pub(crate) position: u64,
+}
+
+/// What one transaction makes durable.
+#[derive(Debug, Default)]
+pub(crate) struct Transaction {
+    pub(crate) records: Vec<Outgoing>,
+    pub(crate) consumed: Vec<Consumed>,
+}
+
+/// The producer of this hub, and the group whose positions it moves.
+pub(crate) struct Transactor {
+    producer: BaseProducer<Deliveries>,
+    /// Only for the group's metadata: with several hubs, its generation fences a stale owner.
+    member: BaseConsumer<Logged>,
+    /// Set when the hub goes away: then a result that cannot be had is not asked for any more.
+    stop: Arc<AtomicBool>,
+}
+
+/// Why an attempt did not come to its end.
+enum Trouble {
+    /// Nothing of it is or will be there, once it is aborted.
+    Abort(KafkaError),
+    /// It is over with this producer.
+    Over(Error),
+}
+
+/// What is to be done about an error of the library.
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    Repeat,
+    Abort,
+    Over,
+}
+
+impl Transactor {
+    /// Makes the producer and takes the `transactional.id`: whoever had it before is fenced, and a transaction that it left
+    /// open is aborted, or finished if its end was decided already.
+    pub(crate) fn open(settings: &KafkaSettings, stop: Arc<AtomicBool>) -> Result<Self, Error> {
+        let producer = client::producer(settings)?;
+        let member = client::consumer(settings, "read_committed", false)?;
+        let deadline = std::time::Instant::now() + settings.timeouts.open.0;
+        loop {
+            match producer.init_transactions(STEP) {
+                Ok(()) => return Ok(Self { producer, member, stop }),
+                Err(error) if kind(&error) == Kind::Repeat && std::time::Instant::now() < deadline => {
+                    tracing::warn!(target: "kafka", "waiting for the transactional id: {error}");
+                    sleep(Duration::from_millis(200));
+                }
+                Err(error) => return Err(over("the transactional id cannot be taken", &error)),
+            }
+        }
+    }
+
+    /// Carries out a transaction until its result is known. Gives where the numbered records are.
+    pub(crate) fn run(&self, transaction: &Transaction) -> Result<Vec<(usize, i64)>, Error> {
+        let mut pause = Duration::from_millis(50);
+        loop {
+            match self.attempt(transaction) {
+                Ok(()) => return Ok(self.producer.context().take()),
+                Err(Trouble::Over(error)) => return Err(error),
+                Err(Trouble::Abort(error)) => {
+                    self.abort()?;
+                    if self.stopped() {
+                        return Err(io("closed before a commit could be done", &error));
+                    }
+                    tracing::warn!(target: "kafka", "a transaction is done again: {error}");
+                }
+            }
+            sleep(pause);
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    fn attempt(&self, transaction: &Transaction) -> Result<(), Trouble> {
+        drop(self.producer.context().take());
+        self.repeat("begin a transaction", || self.producer.begin_transaction())?;
+        transaction.records.iter().try_for_each(|record| self.send(record))?;
+        self.send_positions(&transaction.consumed)?;
+        self.drain();
+        self.repeat("commit", || self.producer.commit_transaction(STEP))
+    }
+
+    fn send(&self, out: &Outgoing) -> Result<(), Trouble> {
+        loop {
+            let record = BaseRecord {
+                topic: &out.topic,
+                partition: Some(out.partition),
+                payload: out.value.as_deref(),
+                key: Some(out.key.as_str()),
+                timestamp: None,
+                headers: Some(wire::headers(&out.header)),
+                delivery_opaque: out.number,
+            };
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                    self.producer.poll(Duration::from_millis(10));
+                }
+                Err((error, _)) if self.producer.client().fatal_error().is_some() => {
+                    return Err(Trouble::Over(over("a record cannot be sent", &error)));
+                }
+                Err((error, _)) => return Err(Trouble::Abort(error)),
+            }
+        }
+    }
+
+    fn send_positions(&self, consumed: &[Consumed]) -> Result<(), Trouble> {
+        let mut list = TopicPartitionList::new();
+        for one in consumed {
+            let mut element = list.add_partition(&one.topic, one.partition);
+            element.set_offset(rdkafka::Offset::Offset(one.at)).map_err(Trouble::Abort)?;
+            element.set_metadata(format!("raccordo {}", one.position));
+        }
+        let Some(group) = self.member.group_metadata() else { return Ok(()) };
+        self.repeat("send positions", || self.producer.send_offsets_to_transaction(&list, &group, STEP))
+    }
+
+    /// Waits until the library has got rid of every record, well or badly. Its own flush looks every 100 ms only.
+    fn drain(&self) {
+        while self.producer.in_flight_count() > 0 {
+            self.producer.poll(Duration::from_millis(1));
+        }
+    }
+
+    fn abort(&self) -> Result<(), Error> {
+        self.drain();
+        match self.repeat("abort", || self.producer.abort_transaction(STEP)) {
+            Ok(()) => Ok(()),
+            Err(Trouble::Over(error)) => Err(error),
+            // there is none to abort: it was not begun
+            Err(Trouble::Abort(_)) => Ok(()),
+        }
+    }
+
+    /// Asks again while the answer is "not now".
+    fn repeat(&self, what: &str, mut ask: impl FnMut() -> Result<(), KafkaError>) -> Result<(), Trouble> {
+        loop {
+            let Err(error) = ask() else { return Ok(()) };
+            match kind(&error) {
+                Kind::Repeat if self.stopped() => {
+                    return Err(Trouble::Over(Error::Io(format!("Kafka: closed before the answer came to: {what}"))));
+                }
+                Kind::Repeat => {
+                    tracing::warn!(target: "kafka", "{what} is tried again: {error}");
+                    sleep(Duration::from_millis(50));
+                }
+                Kind::Abort => return Err(Trouble::Abort(error)),
+                Kind::Over => return Err(Trouble::Over(over(&format!("cannot {what}"), &error))),
+            }
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+fn kind(error: &KafkaError) -> Kind {
+    match error {
+        KafkaError::Transaction(error) if error.is_fatal() => Kind::Over,
+        KafkaError::Transaction(error) if error.txn_requires_abort() => Kind::Abort,
+        KafkaError::Transaction(error) if error.is_retriable() => Kind::Repeat,
+        KafkaError::Transaction(error) if error.code() == RDKafkaErrorCode::State => Kind::Abort,
+        KafkaError::Flush(_) => Kind::Repeat,
+        _ => Kind::Over,
+    }
+}
+
+/// The end of this producer: fenced, or an error after which the result is found by starting again.
+fn over(what: &str, error: &KafkaError) -> Error {
+    let fenced = [
+        RDKafkaErrorCode::Fenced,
+        RDKafkaErrorCode::ProducerFenced,
+        RDKafkaErrorCode::InvalidProducerEpoch,
+        RDKafkaErrorCode::FencedInstanceId,
+        RDKafkaErrorCode::IllegalGeneration,
+        RDKafkaErrorCode::UnknownMemberId,
+    ];
+    let code = match error {
+        KafkaError::Transaction(error) => Some(error.code()),
+        other => other.rdkafka_error_code(),
+    };
+    match code {
+        Some(code) if fenced.contains(&code) => Error::Fenced(format!(
+            "{what}: another process runs under this transactional id, or a transaction was open for too long ({error})"
+        )),
+        _ => io(what, error),
+    }
+}

@@ -1,0 +1,157 @@
+//! What our records look like on Kafka, and why a record is not one of ours.
+//!
+//! Every record has one header, `raccordo`: a byte for the version of the format, then
+//! - in a log: the offset (8 bytes) and the chain (32 bytes);
+//! - in a state topic: the sum of the value (8 bytes). The record's key is `space NUL key`; no value means deleted.
+//!
+//! Numbers have their big end first. The hub's own facts about a partition are state of the empty space.
+
+use bytes::Bytes;
+use hub_backbone::chain::{Chain, value_sum};
+use hub_backbone::{Offset, Place, RECORD_BYTES_MAX, Stored};
+use rdkafka::Message;
+use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
+
+/// The version that this hub writes; it reads the same.
+pub(crate) const VERSION: u8 = 1;
+const HEADER: &str = "raccordo";
+
+/// Where the consumer of a partition stands.
+pub(crate) const POSITION: &str = "position";
+/// Below which offset records are removed, and the chain before it.
+pub(crate) const FIRST: &str = "first";
+
+pub(crate) fn log_header(offset: Offset, chain: &Chain) -> Vec<u8> {
+    let mut value = Vec::with_capacity(41);
+    value.push(VERSION);
+    value.extend_from_slice(&offset.to_be_bytes());
+    value.extend_from_slice(chain);
+    value
+}
+
+pub(crate) fn state_header(place: Place, space: &str, key: &str, value: Option<&Bytes>) -> Vec<u8> {
+    let sum = value_sum(place, space, key, value.map_or(&[][..], |value| value));
+    let mut header = vec![VERSION];
+    header.extend_from_slice(&sum.to_be_bytes());
+    header
+}
+
+pub(crate) fn epoch_header() -> Vec<u8> {
+    vec![VERSION]
+}
+
+pub(crate) fn headers(value: &[u8]) -> OwnedHeaders {
+    OwnedHeaders::new_with_capacity(1).insert(Header { key: HEADER, value: Some(value) })
+}
+
+pub(crate) fn state_key(space: &str, key: &str) -> String {
+    format!("{space}\0{key}")
+}
+
+/// A record of a log, or the reason why no hub wrote it.
+pub(crate) fn read_log(message: &BorrowedMessage<'_>) -> Result<Stored, String> {
+    let header = own_header(message, 41)?;
+    let (number, chain) = header.split_at(8);
+    let offset = Offset::from_be_bytes(number.try_into().map_err(|_| "its header is damaged")?);
+    let chain = Chain::try_from(chain).map_err(|_| "its header is damaged")?;
+    let key = text(message.key().unwrap_or_default())?;
+    let bytes = message.payload().unwrap_or_default();
+    if bytes.len() > RECORD_BYTES_MAX {
+        return Err(format!("it has {} bytes, at most {RECORD_BYTES_MAX} are allowed", bytes.len()));
+    }
+    Ok(Stored { offset, key, bytes: Bytes::copy_from_slice(bytes), chain })
+}
+
+/// One value of keyed state.
+#[derive(Debug)]
+pub(crate) struct StateRecord {
+    pub(crate) space: String,
+    pub(crate) key: String,
+    pub(crate) value: Option<Bytes>,
+}
+
+/// What is wrong with a record of a state topic.
+#[derive(Debug)]
+pub(crate) enum Odd {
+    /// No hub wrote it.
+    Foreign(String),
+    /// A hub wrote it, and it is not what was written: to skip it would be to forget.
+    Damaged(String),
+}
+
+/// A record of a state topic.
+pub(crate) fn read_state(place: Place, message: &BorrowedMessage<'_>) -> Result<StateRecord, Odd> {
+    let header = own_header(message, 9).map_err(Odd::Foreign)?;
+    let key = text(message.key().unwrap_or_default()).map_err(Odd::Foreign)?;
+    let (space, key) = key.split_once('\0').ok_or_else(|| Odd::Foreign("its key names no space".to_owned()))?;
+    let value = message.payload().map(Bytes::copy_from_slice);
+    let sum = value_sum(place, space, key, value.as_ref().map_or(&[][..], |value| value));
+    match header == sum.to_be_bytes() {
+        true => Ok(StateRecord { space: space.to_owned(), key: key.to_owned(), value }),
+        false => Err(Odd::Damaged(format!("the value of {space} {key} does not fit its sum"))),
+    }
+}
+
+/// A record of the topic of epochs: the epoch's name and what is said of it.
+pub(crate) fn read_epoch(message: &BorrowedMessage<'_>) -> Result<(String, Bytes), String> {
+    let _version = own_header(message, 1)?;
+    let key = text(message.key().unwrap_or_default())?;
+    Ok((key, Bytes::copy_from_slice(message.payload().unwrap_or_default())))
+}
+
+fn text(bytes: &[u8]) -> Result<String, String> {
+    String::from_utf8(bytes.to_vec()).map_err(|_| "its key is no text".to_owned())
+}
+
+/// What stands behind the version in our header.
+fn own_header<'a>(message: &'a BorrowedMessage<'_>, length: usize) -> Result<&'a [u8], String> {
+    let all = message.headers().ok_or("it has no headers: another program wrote it")?;
+    let ours = all.iter().find(|header| header.key == HEADER).and_then(|header| header.value);
+    match ours {
+        None => Err(format!("it has no header `{HEADER}`: another program wrote it")),
+        Some([VERSION, rest @ ..]) if rest.len() + 1 == length => Ok(rest),
+        Some([VERSION, rest @ ..]) => Err(format!("its header has {} bytes instead of {length}", rest.len() + 1)),
+        Some([version, ..]) => Err(format!("its format has version {version}, this hub knows {VERSION}")),
+        Some([]) => Err("its header is empty".to_owned()),
+    }
+}
+
+/// Where the kept part of a log begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct First {
+    pub(crate) offset: Offset,
+    /// The chain before it.
+    pub(crate) chain: Chain,
+    /// In Kafka's numbering, everything before this may be gone.
+    pub(crate) at: i64,
+}
+
+pub(crate) fn first_value(first: First) -> Bytes {
+    [&first.offset.to_be_bytes()[..], &first.at.to_be_bytes(), &first.chain].concat().into()
+}
+
+pub(crate) fn read_first(value: &[u8]) -> Option<First> {
+    let (offset, rest) = value.split_at_checked(8)?;
+    let (at, chain) = rest.split_at_checked(8)?;
+    let (offset, at) = (Offset::from_be_bytes(offset.try_into().ok()?), i64::from_be_bytes(at.try_into().ok()?));
+    Some(First { offset, chain: chain.try_into().ok()?, at })
+}
+
+pub(crate) fn read_position(value: &[u8]) -> Option<Offset> {
+    value.try_into().ok().map(Offset::from_be_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_come_back_as_they_were() {
+        let first = First { offset: 7, chain: [3; 32], at: 9 };
+        assert_eq!(read_first(&first_value(first)), Some(first));
+        assert_eq!(read_first(b"short"), None);
+        assert_eq!(read_position(&9u64.to_be_bytes()), Some(9));
+        assert_eq!(read_position(b""), None);
+        assert_eq!(log_header(1, &[0; 32]).len(), 41);
+    }
+}
