@@ -2,6 +2,8 @@
 
 #[path = "cli/bad_input.rs"]
 mod bad_input;
+#[path = "cli/benches.rs"]
+mod benches;
 #[path = "cli/crash.rs"]
 mod crash;
 #[cfg(feature = "failpoints")]
@@ -16,8 +18,6 @@ mod first_route;
 mod life;
 #[path = "cli/manual.rs"]
 mod manual;
-#[path = "cli/month.rs"]
-mod month;
 #[cfg(feature = "failpoints")]
 #[path = "cli/notices.rs"]
 mod notices;
