@@ -91,6 +91,12 @@ async fn all_taken(world: &World, offers: &[Offer]) {
     .await;
 }
 
+/// How many records the anchor of a hub has seen.
+fn anchored(world: &World) -> Option<u64> {
+    let anchor = std::fs::read(world.dir.join("data.anchor")).ok()?;
+    serde_json::from_slice::<Value>(&anchor).ok()?["records"].as_u64()
+}
+
 async fn recovery(world: &World, admin: &str) -> Value {
     api(admin, world.team.token("controllore"), "recovery").await.expect("the API answers")
 }
@@ -123,6 +129,11 @@ async fn a_backup_put_back_in_mid_traffic_sends_nothing_twice() {
     assert!(made["records"].as_u64() > Some(0) && made["blobs"].as_u64() > Some(0), "{made}");
     traffic.await.expect("every order gets a yes");
     all_taken(&world, &offers[..LOST]).await;
+    until("the anchor, which is written once a second", async || {
+        let anchored = anchored(&world);
+        if anchored > made["records"].as_u64() { Ok(()) } else { Err(format!("{anchored:?} records")) }
+    })
+    .await;
     people.stop().await;
     life.kill();
 
