@@ -123,6 +123,15 @@ pub(crate) fn words(field: &str, text: &str) -> Result<(), Problem> {
     }
 }
 
+/// Refuses a decision without a reason.
+pub(crate) fn note(text: &str) -> Result<(), Problem> {
+    words("note", text)?;
+    match text.trim().is_empty() {
+        true => Err(Problem::invalid("`note` is empty; write the proof or the reason, it is kept with the decision")),
+        false => Ok(()),
+    }
+}
+
 /// Parameters of reads that give one thing.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

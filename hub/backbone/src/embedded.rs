@@ -26,12 +26,13 @@ mod readers;
 mod records;
 mod recovery;
 mod schema;
+mod settings;
 mod shared;
 mod view;
 mod writer;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
@@ -48,6 +49,7 @@ pub use alarm::{Alarm, AlarmKind};
 pub use look::{Bounds, Look, Session};
 pub use records::Verified;
 pub use recovery::{Gap, Recovery};
+pub use settings::EmbeddedSettings;
 pub use shared::Counts;
 pub use view::{View, ViewError};
 
@@ -58,49 +60,6 @@ use readers::Readers;
 use recovery::Opened;
 use shared::{Room, Shared};
 use writer::{CommitJob, Job, TaskJob, TrimJob, Writer};
-
-/// How to open the embedded store.
-#[derive(Debug)]
-pub struct EmbeddedSettings {
-    /// The database file; it is made if it does not exist. Beside it: `-wal`, `-shm` (SQLite's), `.lock` and
-    /// `.mark`.
-    pub path: PathBuf,
-    /// Partitions of each topic, 1 to 1024. Fixed when the file is made: keys belong to partitions.
-    pub partitions: u16,
-    /// Writes rows of its own in the same transaction, computed from the journal.
-    pub view: Option<Box<dyn View>>,
-    /// How large the database file may grow, in bytes. When it is reached, commits wait as on a full disk.
-    /// See [`Embedded::limit_bytes`].
-    pub bytes_max: Option<u64>,
-    /// Where to write down how far the log goes, so that an older copy of the file is noticed; best on another disk. `None`:
-    /// nowhere, and nothing is compared.
-    pub anchor: Option<PathBuf>,
-    /// After how long a commit that found the disk full is tried again: at first, and at most (doubling).
-    pub disk_retry: (std::time::Duration, std::time::Duration),
-}
-
-impl EmbeddedSettings {
-    /// The usual settings: no view, no anchor, no limit of size, tries again after 250 ms, doubling to 5 s, when the disk is full.
-    #[must_use]
-    pub fn new(path: impl Into<PathBuf>, partitions: u16) -> Self {
-        let disk_retry = (std::time::Duration::from_millis(250), std::time::Duration::from_secs(5));
-        Self { path: path.into(), partitions, view: None, bytes_max: None, anchor: None, disk_retry }
-    }
-
-    /// The same with an anchor at this path.
-    #[must_use]
-    pub fn with_anchor(mut self, path: impl Into<PathBuf>) -> Self {
-        self.anchor = Some(path.into());
-        self
-    }
-
-    /// The same with a view.
-    #[must_use]
-    pub fn with_view(mut self, view: impl View + 'static) -> Self {
-        self.view = Some(Box::new(view));
-        self
-    }
-}
 
 /// The embedded backbone. See the module's comment.
 ///

@@ -161,14 +161,16 @@ pub(crate) async fn release(
     ask::Json(body): ask::Json<ReleaseBody>,
 ) -> Answer<Done> {
     person.must(Right::Release)?;
-    ask::words("note", &body.note)?;
-    if body.note.trim().is_empty() {
-        return Err(Problem::invalid("`note` is empty; write the proof or the reason, it is kept with the decision"));
-    }
+    ask::note(&body.note)?;
     let _row = find(&desk, &person, &id).await?;
     let released = carry_out(&desk, &person, &id, body.action, body.note).await?;
+    tracing::info!(parked = id, person = person.name, action = ?body.action, done = released.done, released.reason, "release");
+    answer(released)
+}
+
+/// The owner's verdict on a person's word.
+pub(super) fn answer(released: Released) -> Answer<Done> {
     let Released { done, reason, position } = released;
-    tracing::info!(parked = id, person = person.name, action = ?body.action, done, reason, "release");
     if done { Ok(Json(Done { done, position })) } else { Err(Problem::conflict("not-released", reason)) }
 }
 

@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use hub_runtime::Released;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use self::seen::Recovery;
 use super::Answer;
-use super::parked::Done;
+use super::parked::{Done, answer};
 use crate::Right;
 use crate::ask::{self, Id};
 use crate::problem::Problem;
@@ -88,14 +87,5 @@ fn may_recover(person: &Person, word: &Word) -> Result<(), Problem> {
         let detail = "a recovery concerns every entity; it needs a token that is not bound to some of them";
         return Err(Problem::forbidden("entity", detail));
     }
-    ask::words("note", &word.note)?;
-    if word.note.trim().is_empty() {
-        return Err(Problem::invalid("`note` is empty; write the reason, it is kept with the decision"));
-    }
-    Ok(())
-}
-
-fn answer(released: Released) -> Answer<Done> {
-    let Released { done, reason, position } = released;
-    if done { Ok(Json(Done { done, position })) } else { Err(Problem::conflict("not-released", reason)) }
+    ask::note(&word.note)
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use hub_backbone::{Backbone, Commit, Error, Place, Topic};
 use hub_core::Span;
-use hub_kafka::Kafka;
+use hub_kafka::{Kafka, KafkaSettings};
+use tokio::task::JoinHandle;
 
 use crate::broker::{folder, run, settings};
 use crate::open;
@@ -78,6 +79,18 @@ async fn check(store: &Kafka, steps: u64) {
     }
 }
 
+/// The broker is back: all steps end well, and are there, also after a restart of the store.
+async fn all_there(store: Arc<Kafka>, steps: JoinHandle<(u64, Option<Error>)>, settings: &KafkaSettings) {
+    let (done, error) = steps.await.expect("no panic");
+    assert!(error.is_none(), "who waits is not told of it: {error:?}");
+    check(&store, done).await;
+    store.close().await;
+    drop(store);
+    let store = open(settings).await;
+    check(&store, done).await;
+    store.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_dies_and_comes_back() {
     let Some((broker, address)) = Own::start() else { return };
@@ -88,14 +101,7 @@ async fn a_broker_dies_and_comes_back() {
     broker.signal("-9");
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(broker.begin(), address, "at the same address");
-    let (done, error) = steps.await.expect("no panic");
-    assert!(error.is_none(), "who waits is not told of it: {error:?}");
-    check(&store, done).await;
-    store.close().await;
-    drop(store);
-    let store = open(&settings).await;
-    check(&store, done).await;
-    store.close().await;
+    all_there(store, steps, &settings).await;
 }
 
 /// Away for longer than a transaction may be open: the cluster takes us to be dead, and we come back. Frozen, not killed: a
@@ -111,12 +117,5 @@ async fn a_broker_freezes_for_longer_than_a_transaction() {
     broker.signal("-STOP");
     tokio::time::sleep(Duration::from_secs(6)).await;
     broker.signal("-CONT");
-    let (done, error) = steps.await.expect("no panic");
-    assert!(error.is_none(), "who waits is not told of it: {error:?}");
-    check(&store, done).await;
-    store.close().await;
-    drop(store);
-    let store = open(&settings).await;
-    check(&store, done).await;
-    store.close().await;
+    all_there(store, steps, &settings).await;
 }
