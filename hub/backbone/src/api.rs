@@ -65,7 +65,20 @@ impl fmt::Debug for Place {
 }
 
 /// Position in a partition; the first record has 0. A consumer's position is the offset of the next record to read.
+///
+/// What a commit appends to a slot of another hub has no place in its log yet: its offset is [`MAILED`] and a number.
 pub type Offset = u64;
+
+/// In an [`Offset`] that a commit gives: the record is on its way to the log of another hub's slot. The rest of the number is
+/// its place in the slot's mail; see [`Backbone::mail_taken`].
+pub const MAILED: Offset = 1 << 63;
+
+/// A time in which one hub owns one slot without a break. A slot is all partitions with one number, of all topics: they are
+/// owned together. A hub that loses a slot and gets it back owns it in another, greater term.
+pub type Term = u64;
+
+/// The terms in which this hub owns slots, by slot; `None`: another hub's, or nobody's just now.
+pub type Terms = Vec<Option<Term>>;
 
 /// A record on its way in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +127,8 @@ pub struct Commit {
     pub state: Vec<Change>,
     /// Consumers' positions that move forward.
     pub positions: Vec<(Place, Offset)>,
+    /// Slots and the terms in which they were read to compute this: if one is over, nothing is written.
+    pub basis: Vec<(u16, Term)>,
 }
 
 impl Commit {
@@ -143,8 +158,13 @@ impl Commit {
     pub fn done(&mut self, place: Place, next: Offset) {
         self.positions.push((place, next));
     }
+    /// Says that what was read of a slot counts only in this term.
+    pub fn based_on(&mut self, slot: u16, term: Term) {
+        self.basis.push((slot, term));
+    }
     /// Adds all of `other` behind what is there.
     pub fn merge(&mut self, other: Self) {
+        self.basis.extend(other.basis);
         self.outputs.extend(other.outputs);
         self.state.extend(other.state);
         self.positions.extend(other.positions);
@@ -157,6 +177,13 @@ pub enum Error {
     /// Another hub owns the partition (or the store): stop all work on it at once.
     #[error("fenced: {0}")]
     Fenced(String),
+    /// The slot is another hub's now, or was in between: nothing of the commit is written. Work on the slot stops; the rest of
+    /// the hub goes on.
+    #[error("slot {slot} is not this hub's any more: nothing was written, its owner does it again")]
+    Lost {
+        /// Which slot.
+        slot: u16,
+    },
     /// A record, a value or a page is not what was written.
     #[error(
         "{file}: {place} offset {offset} is damaged: {detail}; stop the hub, keep the file, and put no older copy in its place before reading docs/runbook.md, `store`"
@@ -211,6 +238,17 @@ impl Error {
 /// - `get` and `scan` see every commit that has returned. `scan` goes in key order, from the first key greater than `after`.
 /// - Positions only move forward; a lower one is ignored.
 /// - `trim` removes records below `before`; the chain goes on.
+///
+/// Where several hubs work on one log (the cases of [`crate::contract::many`]):
+/// - A slot has one owner at most. `term` says whether this hub is it; a store of one hub has one term for ever.
+/// - A commit with state or positions of a slot that is not this hub's, or with a basis whose term is over, is [`Error::Lost`],
+///   and nothing of it is written: not even if the slot was lost and came back.
+/// - A commit may append to any slot. What it appends to another hub's arrives in that log exactly once, in the order of the
+///   commits of one hub; its offset is [`MAILED`] until then.
+/// - Who gets a slot sees everything that was committed to it before, by whomever, before its term begins.
+/// - `get`, `scan`, `read`, `end` and `position` may be asked only for slots of this hub; of others they are [`Error::Lost`].
+/// - `share` makes a fact known to all hubs, for ever; a fact that is there is not changed.
+/// - `reply` reaches the hub with that epoch while it lives, once at most; nobody may rely on it.
 #[async_trait]
 pub trait Backbone: Send + Sync + fmt::Debug {
     /// How many partitions each topic has.
@@ -261,7 +299,55 @@ pub trait Backbone: Send + Sync + fmt::Debug {
 
     /// Removes records below `before`.
     async fn trim(&self, place: Place, before: Offset) -> Result<(), Error>;
+
+    /// The term in which this hub owns a slot. Cheap: it is asked right before bytes leave the hub.
+    fn term(&self, slot: u16) -> Option<Term> {
+        (slot < self.partitions()).then_some(0)
+    }
+
+    /// Completes when the terms are not `known` (any more), with what they are. It may be dropped.
+    async fn terms_beyond(&self, known: &Terms) -> Result<Terms, Error> {
+        let terms: Terms = (0..self.partitions()).map(|slot| self.term(slot)).collect();
+        if terms != *known {
+            return Ok(terms);
+        }
+        std::future::pending().await
+    }
+
+    /// How much of a slot's mail is in its logs: everything whose number is smaller. Asked of the owner.
+    async fn mail_taken(&self, slot: u16) -> Result<u64, Error> {
+        let _ = slot;
+        Ok(0)
+    }
+
+    /// Makes a fact known to all hubs of this log. Durable on return.
+    async fn share(&self, space: &'static str, key: &str, value: Bytes) -> Result<(), Error> {
+        let mut commit = Commit::new();
+        commit.put(SHARED, space, key, value);
+        self.commit(commit).await.map(drop)
+    }
+
+    /// The shared facts of a kind, by key.
+    async fn shared(&self, space: &str) -> Result<Vec<(String, Bytes)>, Error> {
+        self.scan(SHARED, space, None, SHARED_MAX).await
+    }
+
+    /// Tells the hub with this epoch something, if it still lives.
+    async fn reply(&self, epoch: &str, bytes: Bytes) -> Result<(), Error> {
+        let _ = (epoch, bytes);
+        Ok(())
+    }
+
+    /// The next thing that another hub has told this one. It may be dropped.
+    async fn told(&self) -> Result<Bytes, Error> {
+        std::future::pending().await
+    }
 }
+
+/// Where a store of one hub keeps what would be shared.
+pub(crate) const SHARED: Place = Place::new(Topic::INBOX, 0);
+/// Shared facts of one kind, at most.
+const SHARED_MAX: usize = 10_000;
 
 /// Content-addressed bytes beside the log: bodies too large for a record, and archived documents.
 ///

@@ -17,13 +17,15 @@ pub mod contract;
 pub mod embedded;
 pub mod memory;
 
-pub use api::{Backbone, Blobs, Change, Commit, Error, Offset, Place, RECORD_BYTES_MAX, Record, Stored, Topic};
+pub use api::{
+    Backbone, Blobs, Change, Commit, Error, MAILED, Offset, Place, RECORD_BYTES_MAX, Record, Stored, Term, Terms, Topic,
+};
 pub use archive::{Archive, Segment};
 pub use blobs::{BLOB_BYTES_MAX, Collect, FileBlobs, MemoryBlobs};
 pub use embedded::{
     Alarm, AlarmKind, Counts, Embedded, EmbeddedSettings, Gap, Look, Recovery, Verified, View, ViewError,
 };
-pub use memory::{Fault, Memory};
+pub use memory::{Cluster, Fault, Memory};
 
 /// The SQLite that the embedded store uses, so that views and queries use the same one.
 pub use rusqlite;

@@ -2,6 +2,8 @@
 //!
 //! It has no threads and no clock of its own, so that a paused tokio clock drives it.
 
+mod cluster;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Bound;
@@ -12,8 +14,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+pub use self::cluster::Cluster;
+use self::cluster::Slots;
 use crate::chain::{Chain, admit, admit_place, genesis, link};
-use crate::{Backbone, Commit, Error, Offset, Place, Stored, Topic};
+use crate::{Backbone, Commit, Error, Offset, Place, Stored, Term, Terms, Topic};
 
 /// What a fault hook does to a commit.
 #[derive(Clone, Debug)]
@@ -45,6 +49,8 @@ struct Shared {
     log: Mutex<Log>,
     /// Wakes those who wait for more of a partition, in the order in which they began to wait.
     changes: BTreeMap<Place, Notify>,
+    /// Wakes those who wait for other terms, or for what another hub tells them.
+    news: Notify,
 }
 
 #[derive(Clone, Default)]
@@ -55,6 +61,8 @@ struct Log {
     over: BTreeSet<String>,
     places: HashMap<Place, Partition>,
     state: HashMap<Place, HashMap<String, BTreeMap<String, Bytes>>>,
+    /// Who owns what, where several hubs share the log.
+    slots: Option<Slots>,
 }
 
 #[derive(Clone, Default)]
@@ -82,13 +90,7 @@ impl Memory {
     /// An empty store with as many partitions for each topic (at least one).
     #[must_use]
     pub fn new(partitions: u16) -> Self {
-        let shared = Shared {
-            partitions: partitions.max(1),
-            gate: tokio::sync::Mutex::default(),
-            log: Mutex::default(),
-            changes: all_places(partitions.max(1)).map(|place| (place, Notify::new())).collect(),
-        };
-        Self::life_of(Arc::new(shared), None)
+        Self::life_of(Arc::new(Shared::new(partitions.max(1), Log::default())), None)
     }
 
     /// The next life over the same content, with a new epoch: as if the hub had crashed and begun again. This life is over:
@@ -115,10 +117,7 @@ impl Memory {
     #[must_use]
     pub fn copy(&self) -> Self {
         let log = self.shared.lock().clone();
-        let partitions = self.shared.partitions;
-        let changes = all_places(partitions).map(|place| (place, Notify::new())).collect();
-        let (gate, log) = (tokio::sync::Mutex::default(), Mutex::new(log));
-        Self::life_of(Arc::new(Shared { partitions, gate, log, changes }), self.hook.clone())
+        Self::life_of(Arc::new(Shared::new(self.shared.partitions, log)), self.hook.clone())
     }
 
     /// Calls `hook` before each commit; it says what shall go wrong.
@@ -154,9 +153,23 @@ impl Memory {
     }
 
     fn check(&self, log: &Log) -> Result<(), Error> {
-        match log.life == self.life {
+        let alive = match &log.slots {
+            Some(_) => !log.over.contains(&self.epoch),
+            None => log.life == self.life,
+        };
+        match alive {
             true => Ok(()),
             false => Err(Error::Fenced(format!("epoch {} is over: the store was opened again", self.epoch))),
+        }
+    }
+
+    /// The log, for somebody who asks about one of their partitions.
+    fn owned(&self, place: Place) -> Result<MutexGuard<'_, Log>, Error> {
+        admit_place(place, self.shared.partitions)?;
+        let log = self.shared.lock();
+        match log.term(self.life, place.partition) {
+            Some(_) => Ok(log),
+            None => Err(Error::Lost { slot: place.partition }),
         }
     }
 
@@ -174,6 +187,11 @@ impl Memory {
 }
 
 impl Shared {
+    fn new(partitions: u16, log: Log) -> Self {
+        let changes = all_places(partitions).map(|place| (place, Notify::new())).collect();
+        Self { partitions, gate: tokio::sync::Mutex::default(), log: Mutex::new(log), changes, news: Notify::new() }
+    }
+
     /// A panic of another test thread does not make the content less true.
     fn lock(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
@@ -190,13 +208,14 @@ impl Log {
         self.state.get(&place)?.get(space)
     }
 
-    fn apply(&mut self, commit: Commit) -> Vec<Offset> {
+    fn apply(&mut self, life: u64, commit: Commit) -> Vec<Offset> {
         let offsets = commit.outputs.into_iter().map(|(place, record)| {
+            let mailed = self.mailed(life, place.partition);
             let part = self.places.entry(place).or_default();
             let offset = part.end();
             let chain = link(&part.chain_before(place, part.records.len()), offset, &record.key, &record.bytes);
             part.records.push(Stored { offset, key: record.key, bytes: record.bytes, chain });
-            offset
+            mailed.unwrap_or(offset)
         });
         let offsets = offsets.collect();
         for change in commit.state {
@@ -260,7 +279,8 @@ impl Backbone for Memory {
 
     fn is_over(&self, epoch: &str) -> bool {
         let log = self.shared.lock();
-        log.life == self.life && epoch != self.epoch && log.over.contains(epoch)
+        let newest = log.slots.is_some() || log.life == self.life;
+        newest && epoch != self.epoch && log.over.contains(epoch)
     }
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Offset>, Error> {
@@ -271,7 +291,8 @@ impl Backbone for Memory {
         let offsets = {
             let mut log = self.shared.lock();
             self.check(&log)?;
-            log.apply(commit)
+            log.admits(self.life, &commit)?;
+            log.apply(self.life, commit)
         };
         changed.iter().filter_map(|place| self.shared.changes.get(place)).for_each(Notify::notify_waiters);
         lost.map_or(Ok(offsets), Err)
@@ -284,18 +305,15 @@ impl Backbone for Memory {
         records_max: usize,
         bytes_max: usize,
     ) -> Result<Vec<Stored>, Error> {
-        admit_place(place, self.shared.partitions)?;
-        self.shared.lock().read(place, from, records_max, bytes_max)
+        self.owned(place)?.read(place, from, records_max, bytes_max)
     }
 
     async fn position(&self, place: Place) -> Result<Offset, Error> {
-        admit_place(place, self.shared.partitions)?;
-        Ok(self.shared.lock().places.get(&place).map_or(0, |part| part.position))
+        Ok(self.owned(place)?.places.get(&place).map_or(0, |part| part.position))
     }
 
     async fn end(&self, place: Place) -> Result<Offset, Error> {
-        admit_place(place, self.shared.partitions)?;
-        Ok(self.shared.lock().places.get(&place).map_or(0, Partition::end))
+        Ok(self.owned(place)?.places.get(&place).map_or(0, Partition::end))
     }
 
     async fn changed(&self, place: Place, after: Offset) -> Result<(), Error> {
@@ -313,8 +331,7 @@ impl Backbone for Memory {
     }
 
     async fn get(&self, place: Place, space: &str, key: &str) -> Result<Option<Bytes>, Error> {
-        admit_place(place, self.shared.partitions)?;
-        let log = self.shared.lock();
+        let log = self.owned(place)?;
         Ok(log.space(place, space).and_then(|space| space.get(key)).cloned())
     }
 
@@ -325,8 +342,7 @@ impl Backbone for Memory {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Bytes)>, Error> {
-        admit_place(place, self.shared.partitions)?;
-        let log = self.shared.lock();
+        let log = self.owned(place)?;
         let Some(space) = log.space(place, space) else { return Ok(Vec::new()) };
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let rows = space.range::<str, _>((from, Bound::Unbounded)).take(limit);
@@ -334,8 +350,7 @@ impl Backbone for Memory {
     }
 
     async fn spaces(&self, place: Place) -> Result<Vec<String>, Error> {
-        admit_place(place, self.shared.partitions)?;
-        let log = self.shared.lock();
+        let log = self.owned(place)?;
         let here = log.state.get(&place).into_iter().flatten().filter(|(_, values)| !values.is_empty());
         let mut spaces: Vec<String> = here.map(|(space, _)| space.clone()).collect();
         spaces.sort();
@@ -343,11 +358,57 @@ impl Backbone for Memory {
     }
 
     async fn trim(&self, place: Place, before: Offset) -> Result<(), Error> {
-        admit_place(place, self.shared.partitions)?;
-        let mut log = self.shared.lock();
+        let mut log = self.owned(place)?;
         self.check(&log)?;
         log.trim(place, before);
         Ok(())
+    }
+
+    fn term(&self, slot: u16) -> Option<Term> {
+        self.shared.lock().term(self.life, slot).filter(|_| slot < self.shared.partitions)
+    }
+
+    async fn terms_beyond(&self, known: &Terms) -> Result<Terms, Error> {
+        loop {
+            let news = self.shared.news.notified();
+            let terms: Terms = (0..self.shared.partitions).map(|slot| self.term(slot)).collect();
+            if terms != *known {
+                return Ok(terms);
+            }
+            self.check(&self.shared.lock())?;
+            news.await;
+        }
+    }
+
+    async fn mail_taken(&self, slot: u16) -> Result<u64, Error> {
+        Ok(self.shared.lock().mails(slot))
+    }
+
+    async fn share(&self, space: &'static str, key: &str, value: Bytes) -> Result<(), Error> {
+        let mut log = self.shared.lock();
+        self.check(&log)?;
+        log.share(space, key, value);
+        Ok(())
+    }
+
+    async fn shared(&self, space: &str) -> Result<Vec<(String, Bytes)>, Error> {
+        Ok(self.shared.lock().facts(space))
+    }
+
+    async fn reply(&self, epoch: &str, bytes: Bytes) -> Result<(), Error> {
+        self.shared.lock().tell(epoch, bytes);
+        self.shared.news.notify_waiters();
+        Ok(())
+    }
+
+    async fn told(&self) -> Result<Bytes, Error> {
+        loop {
+            let news = self.shared.news.notified();
+            if let Some(bytes) = self.shared.lock().hear(&self.epoch) {
+                return Ok(bytes);
+            }
+            news.await;
+        }
     }
 }
 
