@@ -75,6 +75,7 @@ fn accept() -> Vec<String> {
 #[async_trait]
 impl SourceConfig for HttpSource {
     const KIND: &'static str = "http";
+    const EVERYWHERE: bool = true;
 
     fn check(&self) -> Vec<ConfigError> {
         let mut problems = Vec::new();

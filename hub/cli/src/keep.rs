@@ -64,6 +64,7 @@ pub(crate) fn retention(
     RetentionSettings {
         every: settings.every.0,
         finished: settings.finished.0,
+        alone: true,
         seal_after: settings.journal.seal_after.0,
         journal_records: settings.journal.records,
         grace: settings.blobs.grace.0,

@@ -43,6 +43,10 @@ pub trait SourceConfig: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// The name in YAML, for example `http` or `siope.ack`.
     const KIND: &'static str;
 
+    /// Whether every hub opens it: it waits for others to call (a listener), and any hub may be called. A source that polls
+    /// is opened by one hub at a time, which owns its cursor.
+    const EVERYWHERE: bool = false;
+
     /// Looks for mistakes that the types cannot express. Pure: no file, no network, no secret.
     fn check(&self) -> Vec<ConfigError> {
         Vec::new()
@@ -211,6 +215,8 @@ pub struct Def<T: 'static> {
     pub kind: &'static str,
     /// See [`StepConfig::JUDGES`]; `false` for sources and sinks.
     pub judges: bool,
+    /// See [`SourceConfig::EVERYWHERE`]; `false` for steps and sinks.
+    pub everywhere: bool,
     /// The JSON schema of the configuration, doc comments included.
     pub schema: fn() -> Schema,
     /// Reads a configuration.
@@ -234,7 +240,7 @@ pub type SinkDef = Def<Arc<dyn Sink>>;
 struct Typed<C>(C);
 
 macro_rules! erase {
-    ($config:ident, $out:ty, $judges:expr, $files:expr, $repeat:expr) => {
+    ($config:ident, $out:ty, $judges:expr, $everywhere:expr, $files:expr, $repeat:expr) => {
         #[async_trait]
         impl<C: $config> Opens<$out> for Typed<C> {
             async fn open(&self, cx: &OpenCx) -> Result<$out, OpenError> {
@@ -251,15 +257,21 @@ macro_rules! erase {
                     let (problems, files, repeat) = (config.check(), ($files)(&config), ($repeat)(&config));
                     Ok(Parsed { opens: Box::new(Typed(config)), problems, files, repeat })
                 }
-                Self { kind: C::KIND, judges: $judges, schema: || schemars::schema_for!(C), parse: parse::<C> }
+                Self {
+                    kind: C::KIND,
+                    judges: $judges,
+                    everywhere: $everywhere,
+                    schema: || schemars::schema_for!(C),
+                    parse: parse::<C>,
+                }
             }
         }
     };
 }
 
-erase!(SourceConfig, Box<dyn Source>, false, |_: &C| Vec::new(), |_: &C| crate::Repeat::Forbidden);
-erase!(StepConfig, Arc<dyn Step>, C::JUDGES, C::files, |_: &C| crate::Repeat::Harmless);
-erase!(SinkConfig, Arc<dyn Sink>, false, |_: &C| Vec::new(), C::repeat);
+erase!(SourceConfig, Box<dyn Source>, false, C::EVERYWHERE, |_: &C| Vec::new(), |_: &C| crate::Repeat::Forbidden);
+erase!(StepConfig, Arc<dyn Step>, C::JUDGES, false, C::files, |_: &C| crate::Repeat::Harmless);
+erase!(SinkConfig, Arc<dyn Sink>, false, false, |_: &C| Vec::new(), C::repeat);
 
 /// Everything that one crate adds to the hub.
 #[derive(Clone, Copy, Debug)]

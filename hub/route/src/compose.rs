@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::draft::{Draft, Step, Timeout, What};
 use crate::expression::Program;
-use crate::plan::{Branch, End, OnTimeout, Op, OpKind, Plan, Segment, SegmentId, SendPlan, SourcePlan, TaskPlan};
+use crate::plan::{Branch, End, OnTimeout, Op, OpKind, Plan, Segment, SegmentId, SendPlan, TaskPlan};
 
 /// Cuts a route into segments.
 pub(crate) fn plan(draft: Draft, version: String) -> Plan {
@@ -12,12 +12,11 @@ pub(crate) fn plan(draft: Draft, version: String) -> Plan {
     let judges = draft.steps.iter().take_while(judging).count();
     let mut cutter = Cutter { segments: BTreeMap::new() };
     cutter.lay(draft.steps, String::new(), None);
-    let (kind, opens) = draft.source;
     Plan {
         route: draft.route,
         description: draft.description,
         version,
-        source: SourcePlan { kind, opens },
+        source: draft.source,
         case: draft.case,
         lane: draft.lane,
         idempotent: draft.idempotent,

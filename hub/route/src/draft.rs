@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use hub_core::plugin::Opens;
-use hub_core::{Repeat, Sink, Source, Span};
+use hub_core::{Repeat, Sink, Span};
 
 use crate::expression::Program;
-use crate::plan::{CasePlan, FailurePlan, IdempotentPlan, OpKind, TaskPlan};
+use crate::plan::{CasePlan, FailurePlan, IdempotentPlan, OpKind, SourcePlan, TaskPlan};
 
 /// A route without problems.
 pub(crate) struct Draft {
     pub(crate) route: String,
     pub(crate) description: String,
-    pub(crate) source: (&'static str, Box<dyn Opens<Box<dyn Source>>>),
+    pub(crate) source: SourcePlan,
     pub(crate) case: Option<CasePlan>,
     pub(crate) lane: Option<Program>,
     pub(crate) idempotent: Option<IdempotentPlan>,

@@ -42,6 +42,8 @@ pub struct Plan {
 pub struct SourcePlan {
     /// The source's kind.
     pub kind: &'static str,
+    /// Whether every hub opens it; see [`hub_core::plugin::SourceConfig::EVERYWHERE`].
+    pub everywhere: bool,
     /// Opens it.
     pub opens: Box<dyn Opens<Box<dyn Source>>>,
 }

@@ -1,10 +1,10 @@
 //! One atomic step of a loop: what it reads sees what it has already written.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
-use hub_backbone::{Commit, Offset, Place, Topic};
+use hub_backbone::{Commit, Error as LogError, MAILED, Offset, Place, Term, Topic};
 use hub_core::journal::{EVENT_VERSION, Event, What};
 use hub_core::{Body, Case, Value, sha256_hex};
 use jiff::Timestamp;
@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use crate::Error;
 use crate::claim::{self, Claims};
 use crate::record::{CaseRecord, InboxRecord, OutboxRecord, StoredBody, WaitRecord, Work, decode, encode};
+use crate::tenure::Tenure;
 
 /// Events of one case that one record takes: each is at most [`claim::EVENT_MAX`] large.
 const EVENTS_MAX: usize = 64;
@@ -34,6 +35,8 @@ pub(crate) struct Batch<'a> {
     events: Vec<Event>,
     /// The last output of the topic `cases`, for positions that writes return.
     last_case: Option<(Place, usize)>,
+    /// Slots that were looked at, and the terms in which: what was read of them counts in no other.
+    basis: std::sync::Mutex<BTreeMap<u16, Term>>,
     /// Held from the first look at hub-wide keys until the commit is over, so that two partitions never both find a key
     /// unused. There is one such lock, and a batch takes it at most once: nobody waits in a circle.
     keys: Option<OwnedMutexGuard<()>>,
@@ -44,7 +47,27 @@ pub(crate) struct Batch<'a> {
 impl<'a> Batch<'a> {
     pub(crate) fn new(claims: Claims<'a>) -> Self {
         let (commit, overlay, events) = (Commit::new(), HashMap::new(), Vec::new());
-        Self { claims, commit, overlay, events, last_case: None, keys: None, kept: BTreeMap::new() }
+        let basis = std::sync::Mutex::default();
+        Self { claims, commit, overlay, events, last_case: None, basis, keys: None, kept: BTreeMap::new() }
+    }
+
+    /// The same for a worker, which knows its slot as it was in its term.
+    pub(crate) fn of(claims: Claims<'a>, tenure: &Tenure) -> Self {
+        let batch = Self::new(claims);
+        batch.rely_on(tenure.slot, tenure.term);
+        batch
+    }
+
+    /// What is in this batch counts only in this term of the slot.
+    pub(crate) fn rely_on(&self, slot: u16, term: Term) {
+        let mut basis = self.basis.lock().unwrap_or_else(PoisonError::into_inner);
+        let _first = basis.entry(slot).or_insert(term);
+    }
+
+    /// Whether a slot is this hub's now. If so, what follows is computed for its present term.
+    pub(crate) fn owns(&self, slot: u16) -> bool {
+        let term = self.claims.backbone.term(slot);
+        term.inspect(|term| self.rely_on(slot, *term)).is_some()
     }
 
     /// Keeps other partitions away from hub-wide keys until this batch is committed or dropped.
@@ -95,6 +118,8 @@ impl<'a> Batch<'a> {
     ) -> Result<Option<T>, Error> {
         let bytes = match self.overlay.get(&(place, space, key.to_string())) {
             Some(changed) => changed.clone(),
+            // before the look: a term that ends meanwhile ends the batch
+            None if !self.owns(place.partition) => return Err(LogError::Lost { slot: place.partition }.into()),
             None => self.claims.get(place, space, key).await?,
         };
         bytes.map(|bytes| decode(&format!("{place} state {space}/{key}"), &bytes)).transpose()
@@ -115,6 +140,10 @@ impl<'a> Batch<'a> {
     pub(crate) fn work(&mut self, work: Work) {
         let (place, key) = (self.place(Topic::INBOX, &work.lane), work.id.to_string());
         self.commit.append(place, key, encode(&InboxRecord::Work(Box::new(work))));
+    }
+
+    pub(crate) fn inbox(&mut self, slot: u16, key: &str, record: &InboxRecord) {
+        self.commit.append(Place::new(Topic::INBOX, slot), key, encode(record));
     }
 
     pub(crate) fn outbox(&mut self, place: Place, key: &str, record: &OutboxRecord) {
@@ -190,6 +219,7 @@ impl<'a> Batch<'a> {
         self.flush_events();
         self.keep_now().await?;
         last_words(&mut self.commit);
+        self.commit.basis = self.basis.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect();
         self.claims.check_large(&mut self.commit).await?;
         let offsets = self.claims.backbone.commit(self.commit).await?;
         Ok(Written(offsets))
@@ -217,8 +247,12 @@ pub(crate) struct Written(Vec<Offset>);
 impl Written {
     /// The position of a marked output, as the API returns it; empty if nothing was marked.
     pub(crate) fn position(&self, mark: Option<(Place, usize)>) -> String {
-        let offset = mark.and_then(|(place, index)| Some((place, self.0.get(index)?)));
-        offset.map(|(place, offset)| format!("{place}@{offset}")).unwrap_or_default()
+        let offset = mark.and_then(|(place, index)| Some((place, *self.0.get(index)?)));
+        match offset {
+            None => String::new(),
+            Some((place, offset)) if offset >= MAILED => format!("mail/{}@{}", place.partition, offset ^ MAILED),
+            Some((place, offset)) => format!("{place}@{offset}"),
+        }
     }
 }
 

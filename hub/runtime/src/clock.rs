@@ -43,18 +43,25 @@ pub(crate) struct ClockGuard {
     anchor: Mutex<(Timestamp, Instant)>,
     off_max: Duration,
     /// The last time in the journal: a wall clock before it was set back while the hub was down.
-    written: Timestamp,
+    written: Mutex<Timestamp>,
 }
 
 impl ClockGuard {
     /// `off_max`: how far the clocks may be apart; `written`: the last time that an earlier life wrote down.
     pub(crate) fn new(now: Timestamp, off_max: Duration, written: Timestamp) -> Self {
-        Self { anchor: Mutex::new((now, Instant::now())), off_max, written }
+        Self { anchor: Mutex::new((now, Instant::now())), off_max, written: Mutex::new(written) }
+    }
+
+    /// Another journal is this hub's now: its last time counts, too.
+    pub(crate) fn written(&self, at: Timestamp) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        *written = at.max(*written);
     }
 
     /// How far the wall clock is off, if that is too far. Slow drift is followed.
     pub(crate) fn off(&self, now: Timestamp) -> Option<Duration> {
-        if let Ok(behind) = Duration::try_from(self.written.duration_since(now))
+        let written = *self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(behind) = Duration::try_from(written.duration_since(now))
             && behind > self.off_max
         {
             return Some(behind);

@@ -1,6 +1,9 @@
 //! Commands of people: a durable record for the owner, and the way back for its verdict.
 
-use std::sync::atomic::Ordering;
+mod told;
+
+pub(crate) use told::{answer, listen};
+
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -49,14 +52,10 @@ impl Answers {
         self.0.push((command, mark, Box::new(build)));
     }
 
-    /// Sends the verdicts to those who still wait.
+    /// Sends the verdicts to those who still wait, here or at the hub that asked.
     pub(crate) fn send(&mut self, shared: &Shared, written: &Written) {
         for (command, mark, build) in self.0.drain(..) {
-            let waiting = shared.verdicts.lock().unwrap_or_else(PoisonError::into_inner).remove(&command);
-            if let Some(sender) = waiting {
-                // The caller may have given up; the verdict stands all the same.
-                drop(sender.send(build(written.position(mark))));
-            }
+            answer(shared, &command, build(written.position(mark)));
         }
     }
 }
@@ -68,15 +67,18 @@ pub(crate) fn released(verdict: Result<(), String>, position: String) -> Release
 
 impl Operator {
     /// Makes a command durable and waits for its verdict.
-    async fn ask(&self, place: Place, command: &str, record: Vec<u8>) -> Result<Verdict, OperateError> {
+    async fn ask(
+        &self,
+        place: Place,
+        (command, receiver): (&str, oneshot::Receiver<Verdict>),
+        record: Vec<u8>,
+    ) -> Result<Verdict, OperateError> {
         if place.partition >= self.0.backbone.partitions() {
             return Err(OperateError::Bad("no such thing".into()));
         }
         if self.0.stopping() {
             return Err(OperateError::Stopped("it is stopping".into()));
         }
-        let (sender, receiver) = oneshot::channel();
-        let _ = self.verdicts().insert(command.to_string(), sender);
         let mut commit = Commit::new();
         commit.append(place, command, record);
         failpoint(Point::CommandCommit);
@@ -91,7 +93,7 @@ impl Operator {
                 Err(OperateError::Stopped(error.to_string()))
             }
         };
-        let _ = self.verdicts().remove(command);
+        self.0.forget_verdict(command);
         verdict
     }
 
@@ -110,22 +112,19 @@ impl Operator {
         }
     }
 
-    fn verdicts(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<String, oneshot::Sender<Verdict>>> {
-        self.0.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn recover(&self, place: Place, word: RecoveryWord, by: &str, note: &str) -> Result<Released, OperateError> {
-        let id = self.command_id();
+        let (id, receiver) = self.0.expect_verdict();
         let command = RecoveryCommand { command: id.clone(), word, by: by.to_owned(), note: note.to_owned() };
-        match self.ask(place, &id, encode(&OutboxRecord::Recovery(command))).await? {
+        match self.ask(place, (&id, receiver), encode(&OutboxRecord::Recovery(command))).await? {
             Verdict::Released(released) => Ok(released),
-            Verdict::Decided(_) => Err(OperateError::Bad("the verdict is about something else".into())),
+            _ => Err(other()),
         }
     }
+}
 
-    fn command_id(&self) -> String {
-        format!("{}-{}", self.0.backbone.epoch(), self.0.commands.fetch_add(1, Ordering::Relaxed))
-    }
+/// A verdict that does not fit its command.
+fn other() -> OperateError {
+    OperateError::Bad("the verdict is about something else".into())
 }
 
 /// The lanes that keep a recovery from being ended, in words.
@@ -141,11 +140,11 @@ impl Operate for Operator {
         let Some(('w', partition, _)) = owner_of(task) else {
             return Err(OperateError::Bad(format!("`{task}` is not the id of a task")));
         };
-        let command = self.command_id();
+        let (command, receiver) = self.0.expect_verdict();
         let record = encode(&WaitRecord::Word { command: command.clone(), task: task.to_string(), word });
-        match self.ask(Place::new(Topic::WAITS, partition), &command, record).await? {
+        match self.ask(Place::new(Topic::WAITS, partition), (&command, receiver), record).await? {
             Verdict::Decided(decided) => Ok(decided),
-            Verdict::Released(_) => Err(OperateError::Bad("the verdict is about something else".into())),
+            _ => Err(other()),
         }
     }
 
@@ -153,7 +152,7 @@ impl Operate for Operator {
         let Some((topic, partition, _)) = owner_of(&release.parked) else {
             return Err(OperateError::Bad(format!("`{}` is not the id of a parked message", release.parked)));
         };
-        let id = self.command_id();
+        let (id, receiver) = self.0.expect_verdict();
         let Release { parked, action, by, entities, note } = release;
         let command = ReleaseCommand { command: id.clone(), parked, action: action.into(), by, entities, note };
         let (topic, record) = match topic {
@@ -162,9 +161,9 @@ impl Operate for Operator {
             'w' => (Topic::WAITS, encode(&WaitRecord::Release(command))),
             _ => return Err(OperateError::Bad("no such parked message".into())),
         };
-        match self.ask(Place::new(topic, partition), &id, record).await? {
+        match self.ask(Place::new(topic, partition), (&id, receiver), record).await? {
             Verdict::Released(released) => Ok(released),
-            Verdict::Decided(_) => Err(OperateError::Bad("the verdict is about something else".into())),
+            _ => Err(other()),
         }
     }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hub_backbone::{Place, Stored};
+use hub_backbone::{Place, Stored, Topic};
 use hub_failpoint::{Point, at as failpoint};
 use hub_life::outbound as life;
 use hub_life::outbound::{Answer, Command, Ended, Event, State};
@@ -29,6 +29,7 @@ use crate::commands::Answers;
 use crate::hub::Shared;
 use crate::record::{OutboxRecord, decode};
 use crate::routes::SinkSlot;
+use crate::tenure::Tenure;
 use crate::timers::Timers;
 use crate::worker::Worker;
 
@@ -122,6 +123,7 @@ struct Lane {
 /// the store, not the memory, and leaves other lanes their place), and those that came when memory was full (`spill`).
 pub(crate) struct DeliverWorker {
     place: Place,
+    tenure: Arc<Tenure>,
     shared: Arc<Shared>,
     sender: mpsc::Sender<Signal>,
     timers: Timers,
@@ -147,9 +149,10 @@ pub(crate) struct DeliverWorker {
 }
 
 impl DeliverWorker {
-    pub(crate) fn new(place: Place, shared: Arc<Shared>, sender: mpsc::Sender<Signal>) -> Self {
+    pub(crate) fn new(tenure: Arc<Tenure>, shared: Arc<Shared>, sender: mpsc::Sender<Signal>) -> Self {
         Self {
-            place,
+            place: tenure.place(Topic::OUTBOX),
+            tenure,
             shared,
             sender,
             timers: Timers::default(),

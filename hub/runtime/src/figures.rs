@@ -21,7 +21,7 @@ pub struct Figures {
     pub epoch: String,
     /// The clock.
     pub now: Timestamp,
-    /// Each partition, in order.
+    /// Each partition that this hub works on, in order.
     pub partitions: Vec<PartitionFigures>,
     /// Records that may wait in one inbox partition before admission answers "busy".
     pub backlog_max: u64,
@@ -113,6 +113,15 @@ pub(crate) struct PartitionGauges {
     pub(crate) oldest_unsent: Instant,
 }
 
+impl PartitionGauges {
+    /// The partition is another hub's now.
+    pub(crate) fn forget(&self) {
+        self.held.store(0, Ordering::Relaxed);
+        self.unsent.store(0, Ordering::Relaxed);
+        self.oldest_unsent.set(None);
+    }
+}
+
 /// What the loops know of themselves.
 #[derive(Debug)]
 pub(crate) struct Gauges {
@@ -142,8 +151,12 @@ impl Gauges {
 /// Measures the hub.
 pub(crate) async fn figures(shared: &Shared) -> Result<Figures, Error> {
     let mut partitions = Vec::new();
-    for partition in 0..shared.backbone.partitions() {
-        partitions.push(partition_figures(shared, partition).await?);
+    for partition in shared.slots() {
+        match partition_figures(shared, partition).await {
+            // it went to another hub meanwhile
+            Err(Error::Backbone(hub_backbone::Error::Lost { .. })) => {}
+            figures => partitions.push(figures?),
+        }
     }
     let gauges = &shared.gauges;
     Ok(Figures {

@@ -1,6 +1,7 @@
 //! Opens everything, runs the loops, stops them in order.
 
 mod shared;
+mod slots;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -8,30 +9,24 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hub_backbone::{Backbone, Blobs, Place, Topic};
-use hub_core::journal::Event;
+use hub_backbone::{Backbone, Blobs};
 use hub_core::plugin::{OpenCx, Shared as SharedThings};
 use hub_core::{Clock, Entities, Value};
 use hub_route::CaseModel;
 use hub_route::plan::Plan;
 use jiff::Timestamp;
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::admit::Admission;
-use crate::case::CaseWorker;
+use self::slots::Slots;
 use crate::clock::{ClockGuard, OFF_MAX};
-use crate::deliver::DeliverWorker;
 use crate::figures::Gauges;
 use crate::flag::Flag;
-use crate::process::ProcessWorker;
 use crate::recent::Recent;
 use crate::recovery::{Recovering, Recovery};
 use crate::retain::{Keeper, Retained, RetentionSettings};
 use crate::routes::{Route, Routes};
-use crate::wait::WaitWorker;
-use crate::worker::Worker;
-use crate::{Error, RouteStatus, intake, worker};
+use crate::tenure::{Tenure, Tenures};
+use crate::{Error, RouteStatus, intake};
 
 pub(crate) use shared::{Shared, Verdict};
 
@@ -172,7 +167,8 @@ impl Hub {
             cases: settings.cases,
             routes,
             limits: settings.limits,
-            admission: Admission::default(),
+            tenures: Tenures::default(),
+            owned: Mutex::default(),
             verdicts: Mutex::default(),
             status: Mutex::new(status),
             keys: Arc::default(),
@@ -186,29 +182,16 @@ impl Hub {
             retention: Mutex::default(),
         });
         let mut hub = Self { shared, intake: JoinSet::new(), workers: JoinSet::new(), things };
-        hub.start_workers();
+        let mut slots = Slots::new(hub.shared.clone());
+        slots.start();
+        let _ = hub.workers.spawn(slots.run());
+        let _ = hub.workers.spawn(crate::commands::listen(hub.shared.clone()));
         for route in current {
             let cx = OpenCx { route: route.plan.route.clone(), ..template.clone() };
             let _ = hub.intake.spawn(intake::run(hub.shared.clone(), route, cx));
         }
         hub.shared.ready.store(true, Ordering::SeqCst);
         Ok(hub)
-    }
-
-    fn start_workers(&mut self) {
-        for partition in 0..self.shared.backbone.partitions() {
-            let shared = &self.shared;
-            let (sender, receiver) = mpsc::channel(SIGNALS_MAX);
-            let place = |topic| Place::new(topic, partition);
-            let deliver = DeliverWorker::new(place(Topic::OUTBOX), shared.clone(), sender);
-            spawn(&mut self.workers, shared, deliver, receiver);
-            let process = ProcessWorker::new(place(Topic::INBOX), shared.clone());
-            spawn(&mut self.workers, shared, process, mpsc::channel(1).1);
-            let wait = WaitWorker::new(place(Topic::WAITS), shared.clone());
-            spawn(&mut self.workers, shared, wait, mpsc::channel(1).1);
-            let case = CaseWorker::new(place(Topic::CASES), shared.clone());
-            spawn(&mut self.workers, shared, case, mpsc::channel(1).1);
-        }
     }
 
     /// What sources and sinks share (listeners): for tests and the demo, which ask for addresses.
@@ -284,17 +267,11 @@ async fn ended_within(limit: Duration, tasks: &mut JoinSet<()>) -> bool {
     tokio::time::timeout(limit, all).await.is_ok()
 }
 
-/// The last time in the journal.
+/// The last time in the journals of this hub's slots.
 async fn last_written(backbone: &dyn Backbone) -> Result<Timestamp, Error> {
     let mut last = Timestamp::MIN;
-    for partition in 0..backbone.partitions() {
-        let place = Place::new(Topic::JOURNAL, partition);
-        let Some(offset) = backbone.end(place).await?.checked_sub(1) else { continue };
-        for record in backbone.read(place, offset, 1, 1).await? {
-            let event: Event = serde_json::from_slice(&record.bytes)
-                .map_err(|e| Error::Format(format!("{place} offset {offset} cannot be read: {e}")))?;
-            last = last.max(event.at);
-        }
+    for slot in (0..backbone.partitions()).filter(|slot| backbone.term(*slot).is_some()) {
+        last = last.max(slots::last_written(backbone, slot).await?);
     }
     Ok(last)
 }
@@ -317,32 +294,24 @@ fn status_of(route: &Route) -> RouteStatus {
     }
 }
 
-/// Runs a worker; its failure is the hub's.
-fn spawn<W: Worker + 'static>(
-    set: &mut JoinSet<()>,
-    shared: &Arc<Shared>,
-    worker: W,
-    signals: mpsc::Receiver<W::Signal>,
-) {
-    let bell = Bell(Some(shared.clone()));
-    let _ = set.spawn(async move {
-        let mut bell = bell;
-        let ended = match &bell.0 {
-            Some(shared) => worker::run(worker, shared, signals).await,
-            None => Ok(()),
-        };
-        if let (Some(shared), Err(error)) = (bell.0.take(), ended) {
-            shared.fail(error);
-        }
-    });
-}
+/// Stops the hub when a loop ends by a panic. (A loop that was cut off, by a stop or with its slot, has not panicked.)
+struct Bell(Option<(Arc<Shared>, Arc<Tenure>)>);
 
-/// Stops the hub when a loop ends by a panic. (A loop that a stop cut off has not panicked.)
-struct Bell(Option<Arc<Shared>>);
+impl Bell {
+    fn new(shared: Arc<Shared>, tenure: Arc<Tenure>) -> Self {
+        Self(Some((shared, tenure)))
+    }
+
+    /// The loop has ended by itself.
+    fn silence(mut self) {
+        self.0 = None;
+    }
+}
 
 impl Drop for Bell {
     fn drop(&mut self) {
-        if let Some(shared) = self.0.as_ref().filter(|shared| !shared.stopping() || std::thread::panicking()) {
+        let Some((shared, tenure)) = &self.0 else { return };
+        if std::thread::panicking() || !(shared.stopping() || tenure.is_lost()) {
             shared.fail(Error::Format("a loop of the hub panicked".into()));
         }
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use hub_backbone::{Error as LogError, Term};
 use hub_core::plugin::OpenCx;
-use hub_core::{Source, SourceError, Verdict};
+use hub_core::{Source, SourceError, Value, Verdict};
 use hub_failpoint::{Point, at as failpoint};
 
 use crate::Error;
-use crate::admit::{admit, busy, cursor, is_full};
+use crate::admit::{Cursor, admit, busy, cursor, cursor_place, is_full};
 use crate::hub::Shared;
 use crate::routes::Route;
 
@@ -28,9 +29,11 @@ enum Over {
     Failed { error: String, wait: Option<Duration>, worked: bool },
     /// The hub has failed.
     Hub(Error),
+    /// The slot that owns the source went to another hub.
+    Elsewhere,
 }
 
-/// Runs a route's source until the hub stops.
+/// Runs a route's source until the hub stops, whenever it is this hub's.
 pub(crate) async fn run(shared: Arc<Shared>, route: Arc<Route>, cx: OpenCx) {
     let name = route.plan.route.as_str();
     let mut pause = PAUSE_MIN;
@@ -48,6 +51,7 @@ pub(crate) async fn run(shared: Arc<Shared>, route: Arc<Route>, cx: OpenCx) {
                 pause = if worked { PAUSE_MIN } else { (pause * 2).min(PAUSE_MAX) };
                 (error, wait.unwrap_or(pause).min(PAUSE_MAX * 10))
             }
+            Over::Elsewhere => continue,
         };
         tracing::warn!(route = name, error, "the source is opened again after a pause");
         shared.set_status(name, "waiting", Some(error));
@@ -60,9 +64,39 @@ pub(crate) async fn run(shared: Arc<Shared>, route: Arc<Route>, cx: OpenCx) {
     shared.set_status(name, "stopped", None);
 }
 
+/// A source as long as it is this hub's: a listener is every hub's, one that polls belongs to the owner of its slot.
 async fn one_life(shared: &Shared, route: &Arc<Route>, cx: &OpenCx) -> Over {
-    let cursor = match cursor(shared, &route.plan.route).await {
+    let slot = cursor_place(shared, &route.plan.route).partition;
+    if route.plan.source.everywhere {
+        return open_and_take(shared, route, cx, None).await;
+    }
+    if shared.backbone.term(slot).is_none() {
+        shared.set_status(&route.plan.route, "elsewhere", None);
+    }
+    let owned = tokio::select! {
+        biased;
+        () = shared.stopped() => return Over::Done,
+        owned = shared.until_owned(slot) => owned,
+    };
+    let term = match owned {
+        Ok(term) => term,
+        Err(error) => return Over::Hub(error),
+    };
+    tokio::select! {
+        biased;
+        over = open_and_take(shared, route, cx, Some(term)) => over,
+        lost = shared.until_lost(slot, term) => lost.map_or_else(Over::Hub, |()| Over::Elsewhere),
+    }
+}
+
+async fn open_and_take(shared: &Shared, route: &Arc<Route>, cx: &OpenCx, term: Option<Term>) -> Over {
+    let cursor = match term {
+        None => Ok(Value::Null),
+        Some(_) => cursor(shared, &route.plan.route).await,
+    };
+    let cursor = match cursor {
         Ok(cursor) => cursor,
+        Err(Error::Backbone(LogError::Lost { .. })) => return Over::Elsewhere,
         Err(error) => return Over::Hub(error),
     };
     let cx = OpenCx { cursor, ..cx.clone() };
@@ -78,7 +112,7 @@ async fn one_life(shared: &Shared, route: &Arc<Route>, cx: &OpenCx) -> Over {
     shared.set_status(&route.plan.route, "running", None);
     let mut worked = false;
     loop {
-        match round(shared, route, &mut *source).await {
+        match round(shared, route, &mut *source, term).await {
             Round::Again => worked = true,
             Round::Over(Over::Failed { error, wait, .. }) => return Over::Failed { error, wait, worked },
             Round::Over(over) => return over,
@@ -92,7 +126,7 @@ enum Round {
 }
 
 /// `next`, admit, `settle`, once.
-async fn round(shared: &Shared, route: &Arc<Route>, source: &mut dyn Source) -> Round {
+async fn round(shared: &Shared, route: &Arc<Route>, source: &mut dyn Source, term: Option<Term>) -> Round {
     let intake = tokio::select! {
         biased;
         () = shared.stopped() => return Round::Over(Over::Done),
@@ -123,7 +157,8 @@ async fn round(shared: &Shared, route: &Arc<Route>, source: &mut dyn Source) -> 
             Err(error) => return Round::Over(Over::Hub(error)),
         }
     }
-    let verdicts = match admit(shared, route, intake.messages, intake.cursor).await {
+    let cursor = intake.cursor.zip(term).map(|(value, term)| Cursor { value, term });
+    let verdicts = match admit(shared, route, intake.messages, cursor).await {
         Ok(verdicts) => verdicts,
         Err(error) => return Round::Over(Over::Hub(error)),
     };

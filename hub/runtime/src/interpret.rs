@@ -3,7 +3,7 @@
 mod ends;
 mod writes;
 
-pub(crate) use writes::SeenBy;
+pub(crate) use writes::{SeenBy, claim_key};
 
 use hub_core::journal::{Task, What};
 use hub_core::{Body, Case, Message, Problem, Scope, StepError, Value, decimal_of};
@@ -16,7 +16,7 @@ use serde_json::Map;
 use crate::Error;
 use crate::batch::{Batch, event_of};
 use crate::hub::Shared;
-use crate::record::{StoredBody, Work};
+use crate::record::{KeyClaim, StoredBody, Work};
 use crate::routes::Route;
 
 /// Segments that one message may pass in one go; a plan is a tree, so this is never reached by a right one.
@@ -35,6 +35,8 @@ pub(crate) enum Halt {
     Invalid(Vec<Problem>),
     /// Something is missing for now: try again.
     Unavailable(String),
+    /// Another hub has to say whether a key is new: ask its slot.
+    Elsewhere(Box<KeyClaim>),
     /// The hub has to stop.
     Fatal(Error),
 }

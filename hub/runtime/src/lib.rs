@@ -32,6 +32,7 @@ mod record;
 mod recovery;
 mod retain;
 mod routes;
+mod tenure;
 mod timers;
 mod wait;
 mod worker;

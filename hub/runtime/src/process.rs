@@ -1,5 +1,7 @@
 //! The inbox: runs messages from one durable line to the next.
 
+mod keys;
+
 use std::collections::{BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::Error;
+use crate::admit::settle_key;
 use crate::batch::{Batch, Written, event_about};
 use crate::commands::{Answers, released};
 use crate::hub::{Shared, Verdict};
@@ -78,6 +81,10 @@ impl ProcessWorker {
         match result {
             Ok(()) => return Ok(true),
             Err(Halt::Fatal(error)) => return Err(error),
+            Err(Halt::Elsewhere(claim)) => {
+                batch.rollback(&savepoint);
+                self.ask(batch, work, key, *claim);
+            }
             Err(Halt::Invalid(problems)) => {
                 batch.rollback(&savepoint);
                 self.park(batch, work, &problems).await?;
@@ -245,6 +252,13 @@ impl Worker for ProcessWorker {
     async fn record(&mut self, batch: &mut Batch<'_>, record: Stored) -> Result<(), Error> {
         match decode(&format!("{} offset {}", self.place, record.offset), &record.bytes)? {
             InboxRecord::Release(command) => self.release(batch, command).await,
+            InboxRecord::Offered(offered) => self.offered(batch, *offered).await,
+            InboxRecord::Keyed { transport, message, keep } => {
+                batch.lock_keys(&self.shared.keys).await;
+                settle_key(batch, self.place, (&transport, &message), keep).await
+            }
+            InboxRecord::Claim(claim) => self.claim(batch, claim).await,
+            InboxRecord::Claimed { lane, note, again } => self.claimed(batch, &lane, &note, again),
             InboxRecord::Work(work) => {
                 let key = format!("{:020}", record.offset);
                 if let Some(again_at) = self.held.get(&work.lane).map(|held| held.again_at) {

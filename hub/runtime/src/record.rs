@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::admit::Offered;
 
 /// Format version of everything in this module.
 const VERSION: u8 = 1;
@@ -168,6 +169,37 @@ impl From<ActionName> for Action {
 pub(crate) enum InboxRecord {
     Work(Box<Work>),
     Release(ReleaseCommand),
+    /// A message that another hub has judged, for the owner of its keys.
+    Offered(Box<Offered>),
+    /// The owner of an operation's key has decided about the message that holds this transport key.
+    Keyed {
+        transport: String,
+        message: String,
+        keep: bool,
+    },
+    /// Whether a key of `idempotent` was seen before, asked by the slot of a message that waits for the answer.
+    Claim(KeyClaim),
+    /// The answer.
+    Claimed {
+        lane: String,
+        note: String,
+        again: bool,
+    },
+}
+
+/// A question about a key of `idempotent` in the middle of a route.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct KeyClaim {
+    pub(crate) key: String,
+    /// The message that asks, and its case.
+    pub(crate) by: String,
+    pub(crate) case: String,
+    pub(crate) at: Timestamp,
+    pub(crate) until: Timestamp,
+    /// Who hears the answer: the slot, the lane that waits there, and the name of the note that is left.
+    pub(crate) home: Partition,
+    pub(crate) lane: String,
+    pub(crate) note: String,
 }
 
 /// A message that a step could not finish, or that was not admitted: waits for a person.

@@ -100,6 +100,8 @@ impl Recovering {
     ) -> Result<Self, Error> {
         let era = match &found {
             Some(found) => found.id.clone(),
+            // Where several hubs share the log, nothing was put back under one of them.
+            None if backbone.term(0) != Some(0) => String::new(),
             None => era(backbone, Place::new(Topic::OUTBOX, 0)).await?.map(|era| era.id).unwrap_or_default(),
         };
         let lost_from = if written == Timestamp::MIN { now.checked_sub(LOOK_BACK) } else { written.checked_sub(SLACK) };

@@ -21,7 +21,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hub_backbone::{Archive, Collect, Place, Topic};
+use hub_backbone::{Archive, Collect, Error as LogError, Place, Topic};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +65,9 @@ pub struct RetentionSettings {
     pub trash: Duration,
     /// How often blobs, versions and keys are gone through.
     pub sweep_every: Duration,
+    /// Whether this hub is the only one on its log. If not, journals are not sealed and blobs not collected, since no hub sees
+    /// everything that can name them.
+    pub alone: bool,
     /// Where sealed segments go.
     pub archive: Arc<Archive>,
     /// The blob store.
@@ -156,22 +159,28 @@ impl Keeper {
     pub(crate) async fn round(&self) -> Result<Retained, Error> {
         let mut done = Retained::default();
         // A clock that is not believed takes nothing away.
-        if !self.shared.clock_agrees() {
+        if !self.shared.clock_agrees() || self.shared.slots().is_empty() {
             return Ok(done);
         }
         let trimmed = self.trim().await;
-        let sealed = self.seal(&mut done).await;
+        let sealed = if self.settings.alone { self.seal(&mut done).await } else { Ok(()) };
         let swept = match self.sweep_is_due().await {
             Ok(true) => self.sweep(&mut done).await,
             Ok(false) => Ok(()),
             Err(error) => Err(error),
         };
-        trimmed.and(sealed).and(swept).map(|()| done)
+        match trimmed.and(sealed).and(swept) {
+            // a slot went to another hub meanwhile, which goes on with it
+            Err(Error::Backbone(LogError::Lost { .. })) => Ok(done),
+            rest => rest.map(|()| done),
+        }
     }
 
     async fn sweep(&self, done: &mut Retained) -> Result<(), Error> {
         done.keys = self.forget_keys().await?;
-        self.collect(done).await?;
+        if self.settings.alone {
+            self.collect(done).await?;
+        }
         let mut batch = Batch::new(self.shared.claims());
         batch.put(self.notes(), SPACE, "swept", &Swept { at: self.shared.clock.now() });
         batch.commit().await.map(drop)
@@ -183,8 +192,9 @@ impl Keeper {
         Ok(last.is_none_or(|last| last.at <= self.ago(self.settings.sweep_every)))
     }
 
+    /// Each hub has its own, in the first of its slots.
     fn notes(&self) -> Place {
-        Place::new(Topic::INBOX, 0)
+        Place::new(Topic::INBOX, self.shared.slots().first().copied().unwrap_or_default())
     }
 
     /// The instant so long ago.
@@ -192,10 +202,10 @@ impl Keeper {
         self.shared.clock.now().checked_sub(span).unwrap_or(Timestamp::MIN)
     }
 
-    /// All partitions of some topics.
-    fn places<'t>(&self, topics: &'t [Topic]) -> impl Iterator<Item = Place> + use<'t> {
-        let partitions = self.shared.backbone.partitions();
-        topics.iter().flat_map(move |topic| (0..partitions).map(move |partition| Place::new(*topic, partition)))
+    /// All partitions of some topics that this hub works on.
+    fn places(&self, topics: &[Topic]) -> Vec<Place> {
+        let slots = self.shared.slots();
+        topics.iter().flat_map(|topic| slots.iter().map(|slot| Place::new(*topic, *slot))).collect()
     }
 }
 

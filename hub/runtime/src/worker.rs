@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use crate::Error;
 use crate::batch::{Batch, Written};
 use crate::hub::Shared;
+use crate::tenure::Tenure;
 use crate::timers::Timers;
 
 /// Records that one commit takes from its partition.
@@ -63,16 +64,22 @@ pub(crate) trait Worker: Send {
 pub(crate) async fn run<W: Worker>(
     worker: W,
     shared: &Shared,
+    tenure: &Tenure,
     signals: mpsc::Receiver<W::Signal>,
 ) -> Result<(), Error> {
     let place = worker.place().to_string();
-    work(worker, shared, signals).await.map_err(|error| error.met_by(&place))
+    work(worker, shared, tenure, signals).await.map_err(|error| error.met_by(&place))
 }
 
-async fn work<W: Worker>(mut worker: W, shared: &Shared, mut signals: mpsc::Receiver<W::Signal>) -> Result<(), Error> {
+async fn work<W: Worker>(
+    mut worker: W,
+    shared: &Shared,
+    tenure: &Tenure,
+    mut signals: mpsc::Receiver<W::Signal>,
+) -> Result<(), Error> {
     let place = worker.place();
     let mut position = shared.backbone.position(place).await?;
-    let mut batch = Batch::new(shared.claims());
+    let mut batch = Batch::of(shared.claims(), tenure);
     worker.restore(&mut batch).await?;
     settle(&mut worker, batch, [Point::RestoreCommit, Point::RestoreCommitted]).await?;
     loop {
@@ -80,7 +87,7 @@ async fn work<W: Worker>(mut worker: W, shared: &Shared, mut signals: mpsc::Rece
         if stopping && worker.is_idle() {
             return Ok(());
         }
-        let mut batch = Batch::new(shared.claims());
+        let mut batch = Batch::of(shared.claims(), tenure);
         let mut worked = take_events(&mut worker, shared, &mut batch, &mut signals).await?;
         if !stopping && worker.has_room() {
             worked |= take_records(&mut worker, shared, &mut batch, &mut position).await?;
@@ -88,7 +95,7 @@ async fn work<W: Worker>(mut worker: W, shared: &Shared, mut signals: mpsc::Rece
         if worked {
             settle(&mut worker, batch, W::FAILPOINTS).await?;
         } else if let Some(signal) = rest(&mut worker, shared, &mut signals, (position, stopping)).await? {
-            let mut batch = Batch::new(shared.claims());
+            let mut batch = Batch::of(shared.claims(), tenure);
             worker.signal(&mut batch, signal).await?;
             settle(&mut worker, batch, W::FAILPOINTS).await?;
         }

@@ -7,6 +7,8 @@ mod runtime {
     mod damage;
     mod flow;
     mod lanes;
+    mod many;
+    mod many_world;
     mod outside;
     mod overload;
     mod recovery;

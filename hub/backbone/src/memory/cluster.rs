@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{Log, Memory, Shared};
 use crate::api::SHARED;
-use crate::{Commit, Error, MAILED, Offset, Term, Topic};
+use crate::{Commit, Error, MAILED, Offset, Place, Stored, Term, Topic};
 
 /// A log in memory that several hubs share. Nobody owns anything at first.
 #[derive(Clone)]
@@ -41,6 +41,18 @@ impl Cluster {
         for topic in Topic::ALL {
             self.0.changes.iter().filter(|(place, _)| place.topic == topic).for_each(|(_, bell)| bell.notify_waiters());
         }
+    }
+
+    /// All records of a partition, whoever owns it: for tests that look from outside.
+    #[must_use]
+    pub fn records(&self, place: Place) -> Vec<Stored> {
+        self.0.lock().places.get(&place).map(|partition| partition.records.clone()).unwrap_or_default()
+    }
+
+    /// How many records of a partition its owner has not taken yet.
+    #[must_use]
+    pub fn rest(&self, place: Place) -> u64 {
+        self.0.lock().places.get(&place).map_or(0, |partition| partition.end() - partition.position)
     }
 }
 

@@ -116,6 +116,7 @@ impl Life {
         self.retention = Some(RetentionSettings {
             every: Duration::from_secs(600),
             finished: 3 * DAY,
+            alone: true,
             seal_after: 30 * DAY,
             journal_records: 200_000,
             grace: 7 * DAY,

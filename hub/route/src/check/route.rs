@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use hub_core::plugin::Opens;
-use hub_core::{Source, Span as Length};
+use hub_core::Span as Length;
 
 use super::config::by_kind;
 use super::reader::{Fields, Reader};
@@ -11,11 +10,8 @@ use super::scope::{Scope, Stage};
 use crate::draft::Draft;
 use crate::language;
 use crate::nearest;
-use crate::plan::{CasePlan, FailurePlan, IdempotentPlan};
+use crate::plan::{CasePlan, FailurePlan, IdempotentPlan, SourcePlan};
 use crate::syntax::{Data, Node, Span};
-
-/// A source's kind and what opens it.
-type OpenedBy = (&'static str, Box<dyn Opens<Box<dyn Source>>>);
 
 /// What the file says, as far as it could be read.
 pub(crate) struct Read {
@@ -66,7 +62,7 @@ impl Reader<'_> {
         })
     }
 
-    fn source(&mut self, from: &Node, scope: &Scope) -> Option<OpenedBy> {
+    fn source(&mut self, from: &Node, scope: &Scope) -> Option<SourcePlan> {
         let known = by_kind(self.world.registry.sources());
         let example = "{ http: { path: /ingest/mandati } }";
         let Data::Map(entries) = &from.data else {
@@ -91,7 +87,7 @@ impl Reader<'_> {
         }
         let (def, node, owner) = found?;
         let config = self.config(def, node, owner, &[], scope)?;
-        Some((config.kind, config.parsed.opens))
+        Some(SourcePlan { kind: config.kind, everywhere: def.everywhere, opens: config.parsed.opens })
     }
 
     /// The case of a message; afterwards the scope knows what it gives.

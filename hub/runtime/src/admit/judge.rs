@@ -7,6 +7,7 @@ use hub_core::{Applied, Case, Incoming, Lane, Media, Message, Problem, Scope, St
 use hub_route::expression::{Program, Roots};
 use hub_route::plan::{CasePlan, Op, OpKind, Plan};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 use crate::Error;
@@ -28,7 +29,8 @@ pub(super) struct Judged {
 }
 
 /// What a message that is right becomes.
-pub(super) struct Admitted {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Admitted {
     pub(super) case: Case,
     pub(super) lane: String,
     pub(super) business: Option<String>,

@@ -28,8 +28,8 @@ impl DeliverWorker {
             return Ok(Vec::new());
         }
         let Some(pending) = self.pending.get(id) else { return Ok(Vec::new()) };
-        let (backbone, at) = (self.shared.backbone.clone(), self.shared.clock.now());
-        let now = Now { at, epoch: backbone.epoch() };
+        let (tenure, at) = (self.tenure.clone(), self.shared.clock.now());
+        let now = Now { at, epoch: tenure.epoch() };
         let (new, commands) = life::advance(&pending.life, event.clone(), &now, &pending.slot.policy);
         if new == pending.life && commands.is_empty() {
             self.rest(id);
@@ -100,7 +100,7 @@ impl DeliverWorker {
     pub(super) fn is_over(&self, life: &life::Outbound) -> bool {
         match &life.state {
             State::Sending { epoch, .. } | State::InDoubt { epoch, .. } => {
-                epoch == self.shared.backbone.epoch() || self.shared.backbone.is_over(epoch)
+                epoch == self.tenure.epoch() || self.shared.tenures.is_over(&*self.shared.backbone, epoch)
             }
             _ => true,
         }
@@ -257,7 +257,7 @@ impl DeliverWorker {
         let body = self.shared.load_body(&out.work.body).await?;
         let evidence = json!({
             "attempts": new.attempts, "first_attempt": new.first_at, "sink": out.sink, "sha256": out.sha256,
-            "lane": out.lane, "key": out.id, "judged_by": self.shared.backbone.epoch(),
+            "lane": out.lane, "key": out.id, "judged_by": self.tenure.epoch(),
         });
         let parked = Parked {
             id: out.id.clone(),

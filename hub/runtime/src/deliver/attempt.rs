@@ -39,9 +39,10 @@ impl DeliverWorker {
             State::Sending { at, .. } => *at,
             _ => now,
         };
-        let shared = self.shared.clone();
+        let (shared, tenure) = (self.shared.clone(), self.tenure.clone());
         let crossing = Crossing::new(move || {
             shared.may_act()?;
+            tenure.may_act()?;
             match not_after {
                 Some(end) if shared.clock.now() > end => Err(format!("the attempt was allowed to cross until {end}")),
                 _ => Ok(()),

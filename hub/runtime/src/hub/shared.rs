@@ -1,17 +1,16 @@
 //! What all loops share: the store, the clock, the routes, and how the hub is.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hub_backbone::{Backbone, Blobs};
+use hub_backbone::{Backbone, Blobs, Term, Terms};
 use hub_core::{Body, Clock, Entities, Message, Value};
 use hub_route::CaseModel;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use crate::admit::Admission;
 use crate::claim::Claims;
 use crate::clock::ClockGuard;
 use crate::error::missing_blob;
@@ -21,6 +20,7 @@ use crate::operate::Alarm;
 use crate::record::{StoredBody, Work};
 use crate::recovery::Recovering;
 use crate::routes::Routes;
+use crate::tenure::{Tenure, Tenures};
 use crate::{Error, RouteStatus, RuntimeLimits};
 
 /// What all loops share.
@@ -32,10 +32,13 @@ pub(crate) struct Shared {
     pub(crate) cases: Arc<CaseModel>,
     pub(crate) routes: Routes,
     pub(crate) limits: RuntimeLimits,
-    pub(crate) admission: Admission,
+    /// Terms of this life, for those who find attempts of one.
+    pub(crate) tenures: Tenures,
+    /// The terms in which this hub works on slots now.
+    pub(super) owned: Mutex<BTreeMap<u16, Arc<Tenure>>>,
     pub(crate) verdicts: Mutex<HashMap<String, oneshot::Sender<Verdict>>>,
     pub(crate) status: Mutex<Vec<RouteStatus>>,
-    /// Taken by batches that look at hub-wide keys; see [`crate::batch::Batch::lock_keys`].
+    /// Taken by batches that look at hub-wide keys (of admission, of `idempotent`); see [`crate::batch::Batch::lock_keys`].
     pub(crate) keys: Arc<tokio::sync::Mutex<()>>,
     /// Numbers the commands of people.
     pub(crate) commands: AtomicU64,
@@ -55,11 +58,34 @@ pub(crate) struct Shared {
 pub(crate) enum Verdict {
     Decided(crate::Decided),
     Released(crate::Released),
+    /// About a message whose keys it owns.
+    Admitted(hub_core::Verdict),
 }
 
 impl Shared {
     pub(crate) fn stopping(&self) -> bool {
         self.stop.is_raised()
+    }
+
+    /// A name for a command, and the way on which its verdict comes. Whoever does not wait any more says
+    /// [`Shared::forget_verdict`].
+    pub(crate) fn expect_verdict(&self) -> (String, oneshot::Receiver<Verdict>) {
+        let (sender, receiver) = oneshot::channel();
+        let command = format!("{}-{}", self.backbone.epoch(), self.commands.fetch_add(1, Ordering::Relaxed));
+        let _ = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner).insert(command.clone(), sender);
+        (command, receiver)
+    }
+
+    pub(crate) fn forget_verdict(&self, command: &str) {
+        let _ = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner).remove(command);
+    }
+
+    /// Hands a verdict to whoever waits for it in this hub. They may have given up; it stands all the same.
+    pub(crate) fn hear_verdict(&self, command: &str, verdict: Verdict) {
+        let waiting = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner).remove(command);
+        if let Some(sender) = waiting {
+            drop(sender.send(verdict));
+        }
     }
 
     /// Completes when the hub begins to stop.
@@ -89,6 +115,44 @@ impl Shared {
     /// Whether the boot clock watches the wall clock.
     pub(crate) fn watches_clock(&self) -> bool {
         self.limits.clock_off_max < Duration::MAX
+    }
+
+    /// The term in which this hub owns a slot, when it does; waits for it.
+    pub(crate) async fn until_owned(&self, slot: u16) -> Result<Term, Error> {
+        let mut terms = Terms::new();
+        loop {
+            if let Some(term) = terms.get(usize::from(slot)).copied().flatten() {
+                return Ok(term);
+            }
+            terms = self.backbone.terms_beyond(&terms).await?;
+        }
+    }
+
+    /// Completes when the slot is not this hub's in this term any more.
+    pub(crate) async fn until_lost(&self, slot: u16, term: Term) -> Result<(), Error> {
+        let mut terms = Terms::new();
+        loop {
+            terms = self.backbone.terms_beyond(&terms).await?;
+            if terms.get(usize::from(slot)).copied().flatten() != Some(term) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The slots that this hub works on.
+    pub(crate) fn slots(&self) -> Vec<u16> {
+        self.owned.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
+    /// Notes that work on a slot begins.
+    pub(super) fn own(&self, tenure: &Arc<Tenure>) {
+        let _ = self.owned.lock().unwrap_or_else(PoisonError::into_inner).insert(tenure.slot, tenure.clone());
+    }
+
+    /// Notes that work on a slot ends.
+    pub(super) fn disown(&self, tenure: &Tenure) {
+        let _ = self.owned.lock().unwrap_or_else(PoisonError::into_inner).remove(&tenure.slot);
+        self.gauges.of(tenure.slot).forget();
     }
 
     /// Whether this life may still act on the outside world.

@@ -11,8 +11,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Halt, Run, wait_key};
+use crate::Error;
 use crate::batch::{Batch, event_of};
-use crate::record::{Answer, StoredBody, WaitRecord};
+use crate::hub::Shared;
+use crate::record::{Answer, KeyClaim, Partition, StoredBody, WaitRecord};
 
 /// Who used a key of `idempotent` in the middle of a route.
 #[derive(Debug, Serialize, Deserialize)]
@@ -103,15 +105,32 @@ impl Run<'_> {
         batch: &mut Batch<'_>,
     ) -> Result<bool, Halt> {
         let key = format!("{}\u{1f}{place}\u{1f}{key}", self.work.route);
-        let home = batch.place(Topic::INBOX, &key);
-        batch.lock_keys(&self.shared.keys).await;
-        let seen = batch.get::<SeenBy>(home, "seen", &key).await?;
-        let again = seen.is_some_and(|seen| seen.message() != self.work.id.as_str());
-        if !again {
-            let (by, case, at) = (self.work.id.to_string(), self.work.case.id.clone(), self.now);
-            let until = at.checked_add(remember).unwrap_or(Timestamp::MAX);
-            batch.put(home, "seen", &key, &SeenBy::Term { by, case, at, until });
+        let until = self.now.checked_add(remember).unwrap_or(Timestamp::MAX);
+        let (by, case) = (self.work.id.to_string(), self.work.case.id.clone());
+        let lane = self.work.lane.clone();
+        let here = batch.place(Topic::INBOX, &lane);
+        let note = format!("{by}\u{1f}{key}");
+        if let Some(again) = batch.get::<bool>(here, "claimed", &note).await? {
+            batch.delete(here, "claimed", &note);
+            return Ok(again);
         }
-        Ok(again)
+        let claim = KeyClaim { key, by, case, at: self.now, until, home: Partition(here.partition), lane, note };
+        match batch.owns(batch.place(Topic::INBOX, &claim.key).partition) {
+            true => Ok(claim_key(self.shared, batch, &claim).await?),
+            false => Err(Halt::Elsewhere(Box::new(claim))),
+        }
     }
+}
+
+/// Whether a key was seen before, in another message; if not, it is now (with this commit). Asked of the key's owner.
+pub(crate) async fn claim_key(shared: &Shared, batch: &mut Batch<'_>, claim: &KeyClaim) -> Result<bool, Error> {
+    let home = batch.place(Topic::INBOX, &claim.key);
+    batch.lock_keys(&shared.keys).await;
+    let seen = batch.get::<SeenBy>(home, "seen", &claim.key).await?;
+    let again = seen.is_some_and(|seen| seen.message() != claim.by);
+    if !again {
+        let KeyClaim { by, case, at, until, .. } = claim.clone();
+        batch.put(home, "seen", &claim.key, &SeenBy::Term { by, case, at, until });
+    }
+    Ok(again)
 }

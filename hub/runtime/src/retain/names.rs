@@ -46,7 +46,8 @@ pub fn blobs_of(topic: Topic, space: Option<&str>, bytes: &[u8]) -> Result<Vec<S
     let work = match (topic, space) {
         (Topic::INBOX, None) => match decode(&what, bytes)? {
             InboxRecord::Work(work) => Some(*work),
-            InboxRecord::Release(_) => None,
+            InboxRecord::Offered(offered) => return Ok(of_body(&offered.offer.body).into_iter().collect()),
+            _ => None,
         },
         (Topic::OUTBOX, None) => match decode(&what, bytes)? {
             OutboxRecord::Send(out) => Some(out.work),
@@ -68,11 +69,14 @@ pub fn blobs_of(topic: Topic, space: Option<&str>, bytes: &[u8]) -> Result<Vec<S
 }
 
 fn of_work(work: &Work) -> Vec<String> {
-    let body = match &work.body {
+    of_body(&work.body).into_iter().chain(work.base.clone()).collect()
+}
+
+fn of_body(body: &StoredBody) -> Option<String> {
+    match body {
         StoredBody::Blob(_, name) => Some(name.clone()),
         StoredBody::Text(..) | StoredBody::Hex(..) => None,
-    };
-    body.into_iter().chain(work.base.clone()).collect()
+    }
 }
 
 #[cfg(test)]

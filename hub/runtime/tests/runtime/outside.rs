@@ -226,20 +226,27 @@ impl Outside {
     }
 }
 
-/// Where plug-ins find the outside world; empty until the hub has started.
-pub(crate) struct Link(watch::Sender<Option<Arc<Outside>>>);
+/// Where plug-ins find the outside world, and the name of their hub in it; empty until the hub has started.
+pub(crate) struct Link(watch::Sender<Option<(Arc<Outside>, String)>>);
 
 impl Link {
     pub(crate) fn of(shared: &hub_core::plugin::Shared) -> Arc<Self> {
         shared.get_or_make("link", || Ok(Self(watch::Sender::new(None)))).expect("a link can always be made")
     }
     pub(crate) fn set(&self, outside: Arc<Outside>) {
-        let _ = self.0.send_replace(Some(outside));
+        self.set_for(outside, "");
+    }
+    /// The same where several hubs live in one world.
+    pub(crate) fn set_for(&self, outside: Arc<Outside>, hub: &str) {
+        let _ = self.0.send_replace(Some((outside, hub.into())));
+    }
+    async fn known(&self) -> (Arc<Outside>, String) {
+        let mut seen = self.0.subscribe();
+        let known = seen.wait_for(Option::is_some).await.expect("the sender is in self").clone();
+        known.expect("it was just some")
     }
     async fn get(&self) -> Arc<Outside> {
-        let mut seen = self.0.subscribe();
-        let outside = seen.wait_for(Option::is_some).await.expect("the sender is in self").clone();
-        outside.expect("it was just some")
+        self.known().await.0
     }
 }
 
@@ -249,6 +256,25 @@ impl Link {
 struct TestSource {
     /// Which queue.
     name: String,
+}
+
+/// A door that every hub has: what comes to the door `NAME@HUB` is for that hub.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct TestDoor {
+    /// Which queue.
+    name: String,
+}
+
+#[async_trait]
+impl SourceConfig for TestDoor {
+    const KIND: &'static str = "test.door";
+    const EVERYWHERE: bool = true;
+    async fn open(&self, cx: &OpenCx) -> Result<Box<dyn Source>, OpenError> {
+        let link = Link::of(&cx.shared);
+        let (_, hub) = link.known().await;
+        Ok(Box::new(Fed { name: format!("{}@{hub}", self.name), link, cursor: 0 }))
+    }
 }
 
 struct Fed {
@@ -575,7 +601,7 @@ impl Sink for Receiver {
     }
 }
 
-const SOURCES: &[SourceDef] = &[SourceDef::of::<TestSource>()];
+const SOURCES: &[SourceDef] = &[SourceDef::of::<TestSource>(), SourceDef::of::<TestDoor>()];
 const STEPS: &[StepDef] = &[StepDef::of::<TestStep>(), StepDef::of::<TestJudge>()];
 const SINKS: &[SinkDef] = &[SinkDef::of::<TestSink>()];
 const PLUGINS: &[Plugin] = &[Plugin { name: "test", sources: SOURCES, steps: STEPS, sinks: SINKS }];

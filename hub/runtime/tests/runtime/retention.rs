@@ -63,6 +63,7 @@ impl Kept {
         let settings = RetentionSettings {
             every: Duration::from_secs(600),
             finished: 3 * DAY,
+            alone: true,
             seal_after: 30 * DAY,
             journal_records: 1_000_000,
             grace: 7 * DAY,

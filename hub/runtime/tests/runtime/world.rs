@@ -21,9 +21,9 @@ use serde_json::json;
 use super::outside::{Feed, Link, Outside, REGISTRY};
 
 /// How long a test waits for something, in real time. Long, since the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-const CASES: &str = "
+pub(crate) const CASES: &str = "
 pratica:
   initial: [ricevuta]
   states:
@@ -454,12 +454,12 @@ pub(crate) fn told(events: &[Event]) -> String {
     events.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn files(routes: &[&str]) -> Vec<RouteFile> {
+pub(crate) fn files(routes: &[&str]) -> Vec<RouteFile> {
     let file = |(index, text): (usize, &&str)| RouteFile { path: format!("{index}.yaml"), text: (*text).to_string() };
     routes.iter().enumerate().map(file).collect()
 }
 
-fn plans(files: &[RouteFile], entities: &Entities, cases: &CaseModel) -> Vec<Arc<Plan>> {
+pub(crate) fn plans(files: &[RouteFile], entities: &Entities, cases: &CaseModel) -> Vec<Arc<Plan>> {
     let names: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let world = Names { registry: REGISTRY, entities, cases, names: &names, read: &|_| None };
     let checked = check(files, &world);
