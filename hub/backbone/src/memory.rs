@@ -40,6 +40,8 @@ pub struct Memory {
     hook: Option<Hook>,
     life: u64,
     epoch: String,
+    /// Whether it reads everything and owns nothing; see [`Cluster::watch`].
+    watches: bool,
 }
 
 struct Shared {
@@ -149,7 +151,7 @@ impl Memory {
             (log.life, epoch)
         };
         shared.changes.values().for_each(Notify::notify_waiters);
-        Self { shared, hook, life, epoch }
+        Self { shared, hook, life, epoch, watches: false }
     }
 
     fn check(&self, log: &Log) -> Result<(), Error> {
@@ -163,11 +165,32 @@ impl Memory {
         }
     }
 
+    /// [`Backbone::commit`] as somebody sees it who looks at the logs: the second offsets are where the records really are,
+    /// those for other hubs' slots too.
+    ///
+    /// # Errors
+    /// As `commit`.
+    pub async fn commit_seen(&self, commit: Commit) -> Result<(Vec<Offset>, Vec<Offset>), Error> {
+        admit(&commit, self.shared.partitions)?;
+        let _order = self.shared.gate.lock().await;
+        let lost = self.fault(&commit).await?;
+        let changed: BTreeSet<Place> = commit.outputs.iter().map(|(place, _)| *place).collect();
+        let offsets = {
+            let mut log = self.shared.lock();
+            self.check(&log)?;
+            log.admits(self.life, &commit)?;
+            log.apply(self.life, commit)
+        };
+        changed.iter().filter_map(|place| self.shared.changes.get(place)).for_each(Notify::notify_waiters);
+        lost.map_or(Ok(offsets), Err)
+    }
+
     /// The log, for somebody who asks about one of their partitions.
     fn owned(&self, place: Place) -> Result<MutexGuard<'_, Log>, Error> {
         admit_place(place, self.shared.partitions)?;
         let log = self.shared.lock();
         match log.term(self.life, place.partition) {
+            None if self.watches => Ok(log),
             Some(_) => Ok(log),
             None => Err(Error::Lost { slot: place.partition }),
         }
@@ -208,16 +231,16 @@ impl Log {
         self.state.get(&place)?.get(space)
     }
 
-    fn apply(&mut self, life: u64, commit: Commit) -> Vec<Offset> {
+    fn apply(&mut self, life: u64, commit: Commit) -> (Vec<Offset>, Vec<Offset>) {
         let offsets = commit.outputs.into_iter().map(|(place, record)| {
             let mailed = self.mailed(life, place.partition);
             let part = self.places.entry(place).or_default();
             let offset = part.end();
             let chain = link(&part.chain_before(place, part.records.len()), offset, &record.key, &record.bytes);
             part.records.push(Stored { offset, key: record.key, bytes: record.bytes, chain });
-            mailed.unwrap_or(offset)
+            (mailed.unwrap_or(offset), offset)
         });
-        let offsets = offsets.collect();
+        let offsets = offsets.unzip();
         for change in commit.state {
             let spaces = self.state.entry(change.place).or_default();
             if !spaces.contains_key(change.space) {
@@ -284,18 +307,7 @@ impl Backbone for Memory {
     }
 
     async fn commit(&self, commit: Commit) -> Result<Vec<Offset>, Error> {
-        admit(&commit, self.shared.partitions)?;
-        let _order = self.shared.gate.lock().await;
-        let lost = self.fault(&commit).await?;
-        let changed: BTreeSet<Place> = commit.outputs.iter().map(|(place, _)| *place).collect();
-        let offsets = {
-            let mut log = self.shared.lock();
-            self.check(&log)?;
-            log.admits(self.life, &commit)?;
-            log.apply(self.life, commit)
-        };
-        changed.iter().filter_map(|place| self.shared.changes.get(place)).for_each(Notify::notify_waiters);
-        lost.map_or(Ok(offsets), Err)
+        self.commit_seen(commit).await.map(|(offsets, _)| offsets)
     }
 
     async fn read(

@@ -28,6 +28,12 @@ impl Cluster {
         Memory::life_of(Arc::clone(&self.0), None)
     }
 
+    /// Somebody who may read everything, and owns nothing.
+    #[must_use]
+    pub fn watch(&self) -> Memory {
+        Memory { watches: true, ..self.join() }
+    }
+
     /// Gives a slot to a hub, or to nobody. It begins a new term, unless the hub has it already.
     pub fn assign(&self, slot: u16, hub: Option<&Memory>) {
         let owner = hub.map(|hub| hub.life);

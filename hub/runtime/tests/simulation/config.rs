@@ -64,10 +64,13 @@ pratica:
 ";
 
 /// Checked once, and shared by all histories.
-static PLANS: LazyLock<Vec<Arc<Plan>>> = LazyLock::new(plans);
+static PLANS: LazyLock<Vec<Arc<Plan>>> = LazyLock::new(|| plans(ORDERS));
+/// The same with a door at every hub.
+static OF_MANY: LazyLock<Vec<Arc<Plan>>> =
+    LazyLock::new(|| plans(&ORDERS.replace("{ sim: { name: ordini } }", "{ sim.door: { name: ordini } }")));
 
-pub(crate) fn routes() -> Vec<Arc<Plan>> {
-    PLANS.clone()
+pub(crate) fn routes(many: bool) -> Vec<Arc<Plan>> {
+    if many { OF_MANY.clone() } else { PLANS.clone() }
 }
 
 pub(crate) fn cases(mutant: Option<Mutant>) -> CaseModel {
@@ -78,9 +81,9 @@ pub(crate) fn cases(mutant: Option<Mutant>) -> CaseModel {
     CaseModel::parse("cases.yaml", &text).expect("the cases are right")
 }
 
-fn plans() -> Vec<Arc<Plan>> {
+fn plans(orders: &str) -> Vec<Arc<Plan>> {
     let file = |(path, text): (&str, &str)| RouteFile { path: path.into(), text: text.into() };
-    let files: Vec<RouteFile> = [("ordini.yaml", ORDERS), ("esiti.yaml", ANSWERS)].map(file).into();
+    let files: Vec<RouteFile> = [("ordini.yaml", orders), ("esiti.yaml", ANSWERS)].map(file).into();
     let names: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let (entities, cases) = (Entities::default(), cases(None));
     let world = Names { registry: REGISTRY, entities: &entities, cases: &cases, names: &names, read: &|_| None };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hub_backbone::{Backbone, Commit, Error, Memory, Offset, Place, Stored, Topic};
+use hub_backbone::{Backbone, Commit, Error, Memory, Offset, Place, Stored, Term, Terms, Topic};
 
 use crate::history::Fault;
 use crate::mutants::Mutant;
@@ -24,8 +24,8 @@ impl Disk {
 
     async fn apply(&self, commit: Commit) -> Result<Vec<Offset>, Error> {
         let kept = commit.clone();
-        let offsets = self.memory.commit(commit).await?;
-        self.process.world.committed(self.process.number, &kept, &offsets);
+        let (offsets, seen) = self.memory.commit_seen(commit).await?;
+        self.process.world.committed(self.process.number, &kept, &seen);
         Ok(offsets)
     }
 
@@ -140,5 +140,36 @@ impl Backbone for Disk {
     async fn trim(&self, place: Place, before: Offset) -> Result<(), Error> {
         self.process.gate().await;
         self.memory.trim(place, before).await
+    }
+
+    fn term(&self, slot: u16) -> Option<Term> {
+        self.memory.term(slot)
+    }
+
+    async fn terms_beyond(&self, known: &Terms) -> Result<Terms, Error> {
+        let terms = self.memory.terms_beyond(known).await;
+        self.process.gate().await;
+        terms
+    }
+
+    async fn share(&self, space: &'static str, key: &str, value: Bytes) -> Result<(), Error> {
+        self.process.gate().await;
+        self.memory.share(space, key, value).await
+    }
+
+    async fn shared(&self, space: &str) -> Result<Vec<(String, Bytes)>, Error> {
+        self.process.gate().await;
+        self.memory.shared(space).await
+    }
+
+    async fn reply(&self, epoch: &str, bytes: Bytes) -> Result<(), Error> {
+        let _ = self.process.point("before a reply").await;
+        self.memory.reply(epoch, bytes).await
+    }
+
+    async fn told(&self) -> Result<Bytes, Error> {
+        let told = self.memory.told().await;
+        self.process.gate().await;
+        told
     }
 }

@@ -172,6 +172,11 @@ impl History {
         Self { seed, items: make.items.into_iter().enumerate().collect() }
     }
 
+    /// Whether two hubs share one log, and slots move between them; otherwise one hub at a time owns the store.
+    pub(crate) fn many(&self) -> bool {
+        self.seed % 4 == 3
+    }
+
     /// The same with these items alone.
     pub(crate) fn only(&self, kept: &BTreeSet<usize>) -> Self {
         let items = self.items.iter().filter(|(id, _)| kept.contains(id)).cloned().collect();

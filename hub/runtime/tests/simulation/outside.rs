@@ -78,7 +78,7 @@ fn number(body: &[u8]) -> u32 {
     serde_json::from_slice::<Numbered>(body).map_or(0, |body| body.n)
 }
 
-const SOURCES: &[SourceDef] = &[SourceDef::of::<source::SimSource>()];
+const SOURCES: &[SourceDef] = &[SourceDef::of::<source::SimSource>(), SourceDef::of::<source::SimDoor>()];
 const STEPS: &[StepDef] = &[StepDef::of::<SimStep>()];
 const SINKS: &[SinkDef] = &[SinkDef::of::<sink::SimSink>()];
 const PLUGINS: &[Plugin] = &[Plugin { name: "sim", sources: SOURCES, steps: STEPS, sinks: SINKS }];

@@ -41,7 +41,7 @@ impl Run {
     }
 
     async fn history(&mut self, history: &History) -> Result<(), String> {
-        self.machine.start().await?;
+        self.machine.start_all().await?;
         for (id, item) in &history.items {
             if let Item::Step { what, pause } = item {
                 self.world.begin_step(*id);
@@ -158,6 +158,7 @@ impl Run {
         drop(inner);
         let own = [
             ("histories", 1),
+            ("histories of two hubs on one log", u64::from(self.world.many)),
             ("orders", orders),
             ("orders carried out", ended),
             ("attempts", tries),

@@ -92,7 +92,8 @@ pub(crate) struct Sends {
     queues: BTreeMap<(Place, String), (Vec<String>, usize)>,
     /// Processes, by the epochs that they wrote.
     epochs: BTreeMap<String, u64>,
-    under_way: BTreeMap<(u64, String), String>,
+    /// By epoch and lane.
+    under_way: BTreeMap<(String, String), String>,
     /// What the receivers have: sink and order, then the keys that had an effect.
     effects: BTreeMap<(String, u32), Vec<String>>,
     dropped: u32,
@@ -205,7 +206,9 @@ impl Sends {
                 return wrong(format!("order {n} is sent while order {} of its lane is open or in doubt", other.n));
             }
         }
-        let Some(process) = self.epochs.get(epoch).copied() else { return wrong("an unknown epoch intends".into()) };
+        // A term of a hub has an epoch of its own, which begins with that of its life.
+        let life = epoch.split_once('/').map_or(epoch, |(life, _)| life);
+        let Some(process) = self.epochs.get(life).copied() else { return wrong("an unknown epoch intends".into()) };
         if number == 1 {
             self.in_order(key, &lane)?;
         }
@@ -244,12 +247,14 @@ impl Sends {
     /// The sink is called.
     pub(crate) fn begin(&mut self, process: u64, key: &str, number: u32) -> Result<(), String> {
         let attempt = self.open_try(process, key, number)?;
-        if attempt.fate != Fate::Intended {
-            return wrong(format!("attempt {number} of {key} is carried out twice"));
+        match attempt.fate {
+            Fate::Intended => attempt.fate = Fate::Open,
+            // Its slot was lost and came back, and it was settled in the later term: it must not cross.
+            Fate::Never if attempt.epoch.contains('/') => return Ok(()),
+            _ => return wrong(format!("attempt {number} of {key} is carried out twice")),
         }
-        attempt.fate = Fate::Open;
-        let lane = self.lane(key);
-        match self.under_way.insert((process, lane), key.to_string()) {
+        let (epoch, lane) = (attempt.epoch.clone(), self.lane(key));
+        match self.under_way.insert((epoch, lane), key.to_string()) {
             None => Ok(()),
             Some(other) => wrong(format!("{key} and {other} of one lane are under way at once")),
         }
@@ -299,8 +304,9 @@ impl Sends {
         {
             attempt.fate = Fate::Never;
         }
+        let epoch = self.open_try(process, key, number).map(|attempt| attempt.epoch.clone()).unwrap_or_default();
         let lane = self.lane(key);
-        let _ = self.under_way.remove(&(process, lane));
+        let _ = self.under_way.remove(&(epoch, lane));
     }
 
     /// The process is dead: what it had not handed to the network never arrives.

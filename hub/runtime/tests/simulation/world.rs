@@ -51,6 +51,8 @@ pub(crate) struct Inner {
 pub(crate) struct World {
     pub(crate) clock: Arc<WallClock>,
     pub(crate) mutant: Option<Mutant>,
+    /// Whether two hubs share one log.
+    pub(crate) many: bool,
     /// Rings when a source has something, and when the driver has something to do.
     pub(crate) fed: Notify,
     pub(crate) bell: Notify,
@@ -87,6 +89,7 @@ impl World {
         let mut world = Self {
             clock: Arc::new(WallClock::new()),
             mutant,
+            many: history.many(),
             fed: Notify::new(),
             bell: Notify::new(),
             faults: BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! Senders: a queue that outlives the processes. What was not answered is offered again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use hub_core::plugin::{OpenCx, OpenError, SourceConfig};
@@ -13,6 +14,9 @@ use crate::world::{Feed, World};
 
 /// Messages of one batch.
 const BATCH_MAX: usize = 3;
+
+/// How long a sender waits that is told to come again.
+const COME_AGAIN: Duration = Duration::from_secs(5);
 
 /// Messages that the history feeds.
 #[derive(Deserialize, JsonSchema)]
@@ -31,6 +35,23 @@ struct Fed {
 #[async_trait]
 impl SourceConfig for SimSource {
     const KIND: &'static str = "sim";
+    async fn open(&self, cx: &OpenCx) -> Result<Box<dyn Source>, OpenError> {
+        Ok(Box::new(Fed { name: self.name.clone(), link: Link::of(&cx.shared), batch: Vec::new() }))
+    }
+}
+
+/// The same at a door that every hub has: several take from one queue.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SimDoor {
+    /// Which queue.
+    name: String,
+}
+
+#[async_trait]
+impl SourceConfig for SimDoor {
+    const KIND: &'static str = "sim.door";
+    const EVERYWHERE: bool = true;
     async fn open(&self, cx: &OpenCx) -> Result<Box<dyn Source>, OpenError> {
         Ok(Box::new(Fed { name: self.name.clone(), link: Link::of(&cx.shared), batch: Vec::new() }))
     }
@@ -64,7 +85,12 @@ impl Source for Fed {
     async fn settle(&mut self, verdicts: Vec<Verdict>) -> Result<(), SourceError> {
         let process = self.link.get().clone();
         let _ = process.point("before a verdict").await;
+        let busy = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Busy { .. }));
         for (feed, verdict) in std::mem::take(&mut self.batch).iter().zip(&verdicts) {
+            // An owner of keys is away: what is not taken stays in the queue, and comes again.
+            if matches!(verdict, Verdict::Busy { .. }) && process.world.many {
+                continue;
+            }
             process.world.judged(|inner| {
                 if let Some(queue) = inner.queues.get_mut(self.name.as_str()) {
                     queue.retain(|waiting| waiting != feed);
@@ -76,6 +102,9 @@ impl Source for Fed {
             });
         }
         let _ = process.point("after a verdict").await;
+        if busy {
+            tokio::time::sleep(COME_AGAIN).await;
+        }
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::select_all;
-use hub_backbone::{Backbone, Memory, MemoryBlobs};
+use hub_backbone::{Backbone, Cluster, Memory, MemoryBlobs};
 use hub_core::Entities;
 use hub_runtime::{Hub, HubSettings, RuntimeLimits};
 use tokio::time::Instant;
@@ -26,10 +26,15 @@ const STOP_MAX: Duration = Duration::from_secs(60);
 /// How often (in steps) the ledger is rebuilt and compared.
 const COMPARE_EVERY: u32 = 8;
 
+/// Hubs that share a log.
+const HUBS: usize = 2;
+
 /// What the driver has to do at an instant.
 enum Due {
     Start,
     Thaw(u64),
+    /// Slots go to the hubs that are awake.
+    Balance,
 }
 
 struct Running {
@@ -43,6 +48,8 @@ pub(super) struct Machine {
     pub(super) journal: Journal,
     /// The store; this handle is never used by a process.
     store: Memory,
+    /// The same, where several hubs share it.
+    cluster: Option<Cluster>,
     blobs: Arc<MemoryBlobs>,
     limits: RuntimeLimits,
     running: BTreeMap<u64, Running>,
@@ -57,6 +64,8 @@ pub(super) struct Machine {
 impl Machine {
     pub(super) fn new(world: Arc<World>, seed: u64) -> Result<Self, String> {
         let partitions = 1 + u16::try_from(seed % 3).unwrap_or_default();
+        let cluster = world.many.then(|| Cluster::new(partitions + 1));
+        let partitions = partitions + u16::from(world.many);
         let journal = Journal::new(partitions, world.mutant)?;
         let usual = RuntimeLimits::default();
         let limits = RuntimeLimits {
@@ -69,7 +78,8 @@ impl Machine {
         Ok(Self {
             world,
             journal,
-            store: Memory::new(partitions),
+            store: cluster.as_ref().map_or_else(|| Memory::new(partitions), Cluster::watch),
+            cluster,
             blobs: Arc::default(),
             limits,
             running: BTreeMap::new(),
@@ -85,14 +95,14 @@ impl Machine {
     pub(super) async fn start(&mut self) -> Result<(), String> {
         self.started += 1;
         let process = Process::new(self.started, self.world.clone());
-        let memory = Arc::new(self.store.take_over());
+        let memory = Arc::new(self.cluster.as_ref().map_or_else(|| self.store.take_over(), Cluster::join));
         self.world.inner().sends.lives(memory.epoch(), self.started);
         self.world.note(|| format!("p{} starts as {}", process.number, memory.epoch()));
         let settings = HubSettings {
             backbone: Arc::new(Disk { memory: memory.clone(), process: process.clone() }),
             blobs: self.blobs.clone(),
             clock: self.world.clock.clone(),
-            routes: config::routes(),
+            routes: config::routes(self.world.many),
             older: Vec::new(),
             entities: Arc::new(Entities::default()),
             cases: Arc::new(config::cases(self.world.mutant)),
@@ -105,7 +115,41 @@ impl Machine {
         self.world.inner().operate = Some((self.started, hub.operate()));
         self.current = Some(self.started);
         let _ = self.running.insert(self.started, Running { process, memory, hub });
+        self.balance();
         Ok(())
+    }
+
+    /// Starts as many processes as there are at first.
+    pub(super) async fn start_all(&mut self) -> Result<(), String> {
+        for _ in 0..if self.cluster.is_some() { HUBS } else { 1 } {
+            self.start().await?;
+        }
+        Ok(())
+    }
+
+    /// Gives the slots of a shared log to the hubs that are awake, in turn. People go to one of them.
+    fn balance(&mut self) {
+        let Some(cluster) = &self.cluster else { return };
+        let awake: Vec<_> = self.running.values().filter(|running| !running.process.is_frozen()).collect();
+        if let Some(last) = awake.last() {
+            self.world.inner().operate = Some((last.process.number, last.hub.operate()));
+            self.world
+                .note(|| format!("slots go to {:?}", awake.iter().map(|one| one.process.number).collect::<Vec<_>>()));
+            (0..self.store.partitions()).zip(awake.iter().cycle()).for_each(|(slot, one)| {
+                cluster.assign(slot, Some(&one.memory));
+            });
+        }
+    }
+
+    /// The process to which something is done: the one that owns the store, or each in turn of those that share it.
+    fn victim(&self) -> Option<u64> {
+        match self.cluster {
+            None => self.current,
+            Some(_) => {
+                let turn = usize::try_from(self.planned).unwrap_or_default() % self.running.len().max(1);
+                self.running.keys().nth(turn).copied()
+            }
+        }
     }
 
     /// Lets time pass, and sees to the processes meanwhile.
@@ -151,17 +195,25 @@ impl Machine {
         }
         while let Some(due) = self.agenda.first_entry().filter(|due| due.key().0 <= Instant::now()) {
             match due.remove() {
-                Due::Start if self.current.is_none() => self.start().await?,
+                Due::Start if self.wants_one() => self.start().await?,
                 Due::Start => {}
+                Due::Balance => self.balance(),
                 Due::Thaw(number) => self.thaw(number),
             }
         }
         Ok(())
     }
 
-    /// What a step wants of the process that owns the store.
+    fn wants_one(&self) -> bool {
+        match self.cluster {
+            None => self.current.is_none(),
+            Some(_) => self.running.len() < HUBS,
+        }
+    }
+
+    /// What a step wants of a process.
     pub(super) fn wish(&mut self, wish: Wish) {
-        let Some(number) = self.current else { return };
+        let Some(number) = self.victim() else { return };
         if let (Wish::Thaw { .. }, Some(running)) = (wish, self.running.get(&number)) {
             running.process.freeze();
         }
@@ -170,15 +222,24 @@ impl Machine {
 
     fn carry_out(&mut self, number: u64, wish: Wish) {
         match wish {
+            Wish::Start { down } if self.cluster.is_some() => {
+                if self.bury(number) {
+                    self.plan(RESTART, Due::Balance);
+                    self.plan(RESTART * 2 + Duration::from_millis(down), Due::Start);
+                }
+            }
             Wish::Start { down } => {
-                self.bury(number);
+                let _ = self.bury(number);
                 if self.current == Some(number) {
                     self.current = None;
                     self.plan(RESTART + Duration::from_millis(down), Due::Start);
                 }
             }
             Wish::Thaw { ms, usurped } => {
-                if usurped && self.current == Some(number) && self.running.contains_key(&number) {
+                if usurped && self.cluster.is_some() {
+                    self.world.fated("slots taken over from a frozen hub");
+                    self.plan(RESTART, Due::Balance);
+                } else if usurped && self.current == Some(number) && self.running.contains_key(&number) {
                     self.world.fated("stores taken over from a frozen hub");
                     self.current = None;
                     self.plan(RESTART, Due::Start);
@@ -193,26 +254,27 @@ impl Machine {
         let _ = self.agenda.insert((Instant::now() + after, self.planned), due);
     }
 
-    fn thaw(&self, number: u64) {
+    fn thaw(&mut self, number: u64) {
         if let Some(running) = self.running.get(&number) {
             self.world.note(|| format!("p{number} thaws"));
             running.process.thaw();
+            self.plan(RESTART, Due::Balance);
         }
     }
 
-    /// The process is dead, and everybody can know.
-    fn bury(&mut self, number: u64) {
-        if let Some(running) = self.running.remove(&number) {
-            self.world.note(|| format!("p{number} is dead"));
-            running.process.kill();
-            running.memory.bury();
-            drop(running.hub);
-        }
+    /// The process is dead, and everybody can know. Says whether there was one.
+    fn bury(&mut self, number: u64) -> bool {
+        let Some(running) = self.running.remove(&number) else { return false };
+        self.world.note(|| format!("p{number} is dead"));
+        running.process.kill();
+        running.memory.bury();
+        true
     }
 
     /// Stops the hub in order, and starts it again.
     pub(super) async fn stop(&mut self) {
-        let Some(running) = self.current.take().and_then(|number| self.running.remove(&number)) else { return };
+        let Some(running) = self.victim().and_then(|number| self.running.remove(&number)) else { return };
+        self.current = None;
         let Running { process, memory, hub } = running;
         tokio::select! {
             biased;
@@ -222,6 +284,7 @@ impl Machine {
         }
         process.kill();
         memory.bury();
+        self.plan(RESTART, Due::Balance);
         self.plan(RESTART, Due::Start);
     }
 
@@ -230,7 +293,7 @@ impl Machine {
         drop(self.world.wishes());
         self.agenda.clear();
         for number in self.running.keys().copied().collect::<Vec<_>>() {
-            self.bury(number);
+            let _ = self.bury(number);
         }
         self.current = None;
         self.start().await
