@@ -4,16 +4,18 @@
 //! taken the `transactional.id` proves less: the cluster then refuses the old life's commits, but it cannot take back its
 //! bytes. A process that was frozen between its last look and its first byte may still send, and a dead one's kernel still
 //! sends its buffers (DESIGN.md, "What fences a send"). So a life that was killed stays open until somebody who knows says
-//! that it is over: the fencing command, a person, or (not yet) a lock on the same machine.
+//! that it is over: the fencing command, a person, or a lock on the same machine (`lock`).
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use hub_backbone::Error;
 use serde::{Deserialize, Serialize};
 
-use crate::transact::{Outgoing, Transaction};
+use crate::transact::Outgoing;
 use crate::wire;
+
+/// Why a life is over whose hub has ended it itself.
+pub(crate) const CLOSED: &str = "closed";
 
 /// What is said of a life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +38,7 @@ pub(crate) struct Lives {
 
 impl Lives {
     /// A record of the topic, in order. Says what is wrong with it.
-    pub(crate) fn heard(&mut self, epoch: String, value: &Bytes) -> Result<(), String> {
+    pub(crate) fn heard(&mut self, epoch: String, value: &[u8]) -> Result<(), String> {
         let said: Said =
             serde_json::from_slice(value).map_err(|error| format!("it says nothing of a life: {error}"))?;
         // what is over stays over
@@ -70,6 +72,17 @@ impl Lives {
         self.newest.get(hub).map(String::as_str)
     }
 
+    /// Hubs whose newest life is not known to be over.
+    pub(crate) fn open_hubs(&self) -> Vec<&str> {
+        let open = self.newest.iter().filter(|(_, epoch)| !self.is_over(epoch));
+        open.map(|(hub, _)| hub.as_str()).collect()
+    }
+
+    /// Why a life is over.
+    pub(crate) fn ended(&self, epoch: &str) -> Option<&str> {
+        self.said.get(epoch)?.over.as_deref()
+    }
+
     pub(crate) fn set_over(&mut self, epoch: &str, why: &str) {
         if let Some(said) = self.said.get_mut(epoch) {
             said.over = Some(why.to_owned());
@@ -81,24 +94,18 @@ impl Lives {
     }
 }
 
-/// A transaction that says something of a life.
-pub(crate) fn say(topic: String, epoch: &str, said: &Said) -> Result<Transaction, Error> {
+/// A record that says something of a life.
+pub(crate) fn record(topic: String, epoch: &str, said: &Said) -> Result<Outgoing, Error> {
     let value =
         serde_json::to_vec(said).map_err(|error| Error::Io(format!("Kafka: an epoch cannot be written: {error}")))?;
-    let record = Outgoing {
-        topic,
-        partition: 0,
-        key: epoch.to_owned(),
-        value: Some(value.into()),
-        header: wire::epoch_header(),
-        number: 0,
-    };
-    Ok(Transaction { records: vec![record], consumed: Vec::new() })
+    let key = epoch.to_owned();
+    Ok(Outgoing { topic, partition: 0, key, value: Some(value.into()), header: wire::plain_header() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
 
     fn said(format: u8, over: Option<&str>) -> Bytes {
         let said = Said { format, hub: "hub-1".to_owned(), over: over.map(str::to_owned) };

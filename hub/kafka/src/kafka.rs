@@ -3,30 +3,32 @@
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use hub_backbone::chain::{admit, admit_place};
-use hub_backbone::{Backbone, Commit, Error, Offset, Place, Stored};
+use hub_backbone::{Backbone, Commit, Error, Offset, Place, RECORD_BYTES_MAX, Stored, Term, Terms};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, ThreadedProducer};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::KafkaSettings;
-use crate::epochs::Said;
-use crate::names::Names;
+use crate::epochs::{self, CLOSED, Said};
+use crate::facts;
+use crate::follow::From;
 use crate::quarantine::{Quarantine, Quarantined};
 use crate::reader::{Page, Reader};
-use crate::restore::{Restored, restore};
 use crate::shared::{QUEUE_SLOTS, Shared};
+use crate::threads::Threads;
 use crate::topics::{self, Admin};
-use crate::transact::Transactor;
+use crate::transact::{Outgoing, Transactor};
 use crate::wire::{self, First};
-use crate::writer::{CommitJob, Job, Writer};
+use crate::work::{CommitWork, Job, Work};
+use crate::client;
 
 /// Readings from brokers at once.
 const READINGS: usize = 8;
 
-/// The backbone on Apache Kafka, for one hub that owns all partitions. See the crate's comment.
+/// The backbone on Apache Kafka: one of the hubs that share it. See the crate's comment.
 ///
 /// Dropping it is like the death of the process: what was handed over is finished, but the life is not over for those who
 /// come after it. [`Kafka::close`] ends it.
@@ -35,45 +37,60 @@ pub struct Kafka {
     reader: Arc<Reader>,
     /// Each reading from a broker has a thread and a client of its own: so many at once.
     readings: tokio::sync::Semaphore,
-    admin: Admin,
+    admin: Arc<Admin>,
+    /// Tells other hubs what nobody relies on.
+    messenger: ThreadedProducer<DefaultProducerContext>,
     /// Callers wait here for room one by one, so that their commits keep their order.
     gate: tokio::sync::Mutex<()>,
     /// The way to the writer; `None` once closed.
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Threads>,
 }
 
 impl Kafka {
-    /// Makes and checks the topics, takes the `transactional.id` (whoever had it before is fenced from now on), reads back
-    /// what earlier lives left, and begins a new epoch.
+    /// Makes and checks the topics, takes the `transactional.id` (whoever had it before is fenced from now on), begins a new
+    /// epoch, and joins the group of hubs. Returns when what the group has assigned is read back, which may be nothing.
     ///
     /// # Errors
     /// [`Error::Io`] if the settings or the cluster's cannot be right, or if no broker answers in time; [`Error::Corrupt`] if
     /// what earlier lives left is damaged; [`Error::Fenced`] if another process takes the id meanwhile.
     pub async fn open(settings: KafkaSettings) -> Result<Self, Error> {
         settings.check()?;
-        let names = Names::new(&settings.prefix);
-        let admin = topics::prepare(&settings, &names).await?;
-        let opening = tokio::task::spawn_blocking(move || begin(settings, &names));
-        let (shared, transactor) =
+        let admin = Arc::new(topics::prepare(&settings, &crate::names::Names::new(&settings.prefix)).await?);
+        let messenger = client::messenger(&settings)?;
+        let opening = tokio::task::spawn_blocking(move || begin(settings));
+        let (shared, transactor, from) =
             opening.await.map_err(|error| Error::Io(format!("Kafka: opening failed: {error}")))??;
         let (jobs, queue) = mpsc::channel(QUEUE_SLOTS + 64);
-        let writer = Writer::new(Arc::clone(&shared), transactor);
-        let thread = std::thread::Builder::new()
-            .name("kafka-writer".to_owned())
-            .spawn(move || writer.run(queue))
-            .map_err(|error| Error::Io(format!("Kafka: the writer thread cannot be started: {error}")))?;
+        let mut threads = Threads::default();
+        threads.write(&shared, transactor, queue)?;
         let opened = Self {
             reader: Arc::new(Reader::new(Arc::clone(&shared))),
             readings: tokio::sync::Semaphore::new(READINGS),
-            shared,
-            admin,
+            shared: Arc::clone(&shared),
+            admin: Arc::clone(&admin),
+            messenger,
             gate: tokio::sync::Mutex::default(),
-            jobs: Mutex::new(Some(jobs)),
-            thread: Mutex::new(Some(thread)),
+            jobs: Mutex::new(Some(jobs.clone())),
+            threads: Mutex::new(threads),
         };
         opened.say(opened.epoch().to_owned(), None).await?;
+        let assigned = lock(&opened.threads).join_group(&shared, &jobs, &admin, from)?;
+        drop(jobs);
+        opened.await_slots(assigned).await?;
         Ok(opened)
+    }
+
+    async fn await_slots(&self, assigned: oneshot::Receiver<Result<(), Error>>) -> Result<(), Error> {
+        let patience = self.shared.settings.timeouts.open.0;
+        match tokio::time::timeout(patience, assigned).await {
+            Ok(answer) => answer.unwrap_or_else(|_| Err(self.shared.failure())),
+            Err(_) => Err(Error::Io(format!(
+                "Kafka: the group {} has assigned no slots within {} s (`timeouts.open`)",
+                self.shared.settings.prefix,
+                patience.as_secs()
+            ))),
+        }
     }
 
     /// Records in our topics that no hub wrote: how many were met in this life, and the newest thousand of them.
@@ -93,31 +110,34 @@ impl Kafka {
             return Err(Error::Io(format!("Kafka: epoch {epoch} is this hub's own, or was never heard of")));
         }
         self.say(epoch.to_owned(), Some(format!("declared: {reason}"))).await?;
-        self.shared.set_over(epoch, reason);
+        self.shared.lives_mut().set_over(epoch, reason);
         Ok(())
     }
 
-    /// Finishes what waits, writes the end record of this life and lets go of the cluster. Call it when nothing of this hub
-    /// can send any more: others may repeat its attempts from now on. Every later call gets [`Error::Io`].
+    /// Finishes what waits, writes the end record of this life, leaves the group and lets go of the cluster. Call it when
+    /// nothing of this hub can send any more: others may repeat its attempts from now on. Every later call gets
+    /// [`Error::Io`].
     pub async fn close(&self) {
         let patience = 4 * self.shared.settings.timeouts.transaction.0;
-        let ended = tokio::time::timeout(patience, self.say(self.epoch().to_owned(), Some("closed".to_owned()))).await;
+        let ended = tokio::time::timeout(patience, self.say(self.epoch().to_owned(), Some(CLOSED.to_owned()))).await;
         if !matches!(ended, Ok(Ok(()))) {
             tracing::warn!(target: "kafka", "the end of epoch {} is not written: {ended:?}", self.epoch());
         }
         drop(lock(&self.jobs).take());
-        self.shared.stop();
-        let thread = lock(&self.thread).take();
-        // runs to its end even if the caller gives up; a panic of the writer was reported to every caller
-        drop(tokio::task::spawn_blocking(move || thread.map(JoinHandle::join)).await);
+        let (shared, threads) = (Arc::clone(&self.shared), std::mem::take(&mut *lock(&self.threads)));
+        // runs to its end even if the caller gives up; a panic of a thread was reported to every caller
+        drop(tokio::task::spawn_blocking(move || threads.end(&shared)).await);
         self.shared.fail(Error::Io("Kafka: the backbone is closed".to_owned()));
     }
 
     async fn say(&self, epoch: String, over: Option<String>) -> Result<(), Error> {
-        let hub = self.shared.settings.transactional_id.clone();
-        let said = Said { format: wire::VERSION, hub, over };
+        let said = Said { format: wire::VERSION, hub: self.shared.settings.transactional_id.clone(), over };
+        self.write(epochs::record(self.shared.names.epochs(), &epoch, &said)?).await
+    }
+
+    async fn write(&self, record: Outgoing) -> Result<(), Error> {
         let (ack, answer) = oneshot::channel();
-        self.send(Job::Say(epoch, said, ack)).await?;
+        self.send(Job::Write(record, ack)).await?;
         answer.await.unwrap_or_else(|_| Err(self.shared.failure()))
     }
 
@@ -128,30 +148,42 @@ impl Kafka {
         jobs.send(job).await.map_err(|_| self.shared.failure())
     }
 
-    /// Reads on a thread that may block.
+    /// Reads on a thread that may block. If the slot was lost meanwhile, its new owner may have removed what was read.
     async fn read_from_broker(&self, page: Page) -> Result<Vec<crate::reader::Found>, Error> {
         self.shared.check()?;
+        let term = self.shared.owned(page.place)?;
         let _place = self.readings.acquire().await;
         let reader = Arc::clone(&self.reader);
         let read = tokio::task::spawn_blocking(move || reader.read(page)).await;
+        if self.shared.owned(page.place)? != term {
+            return Err(Error::Lost { slot: page.place.partition });
+        }
         read.unwrap_or_else(|error| Err(Error::Io(format!("Kafka: reading failed: {error}"))))
     }
 
     fn with<T>(&self, place: Place, look: impl FnOnce(&crate::partition::Partition) -> T) -> Result<T, Error> {
         admit_place(place, self.shared.settings.partitions)?;
-        Ok(look(&self.shared.look()[self.shared.slot(place)]))
+        self.shared.check()?;
+        let partitions = self.shared.look();
+        let _term = self.shared.owned(place)?;
+        Ok(look(&partitions[self.shared.index(place)]))
     }
 }
 
 /// The part of opening that blocks.
-fn begin(settings: KafkaSettings, names: &Names) -> Result<(Arc<Shared>, Transactor), Error> {
+fn begin(settings: KafkaSettings) -> Result<(Arc<Shared>, Transactor, From), Error> {
     let stop = Arc::new(AtomicBool::new(false));
     let transactor = Transactor::open(&settings, Arc::clone(&stop))?;
-    let quarantine = Quarantine::default();
-    let Restored { lives, partitions } = restore(&settings, names, &quarantine)?;
-    lives.check()?;
     let epoch = format!("k{}", uuid::Uuid::now_v7().simple());
-    Ok((Arc::new(Shared::new(settings, quarantine, epoch, lives, partitions, stop)), transactor))
+    let shared = Shared::new(settings, Quarantine::default(), epoch, stop);
+    let from = {
+        let restore = shared.restore(&|| false, &|| {})?;
+        let ((lives, behind_lives), (facts, behind_facts)) = (restore.lives()?, restore.facts()?);
+        lives.check()?;
+        (*shared.lives_mut(), *shared.facts_mut()) = (lives, facts);
+        From { lives: behind_lives, facts: behind_facts, replies: restore.end_of_replies()? }
+    };
+    Ok((Arc::new(shared), transactor, from))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -194,7 +226,7 @@ impl Backbone for Kafka {
         let (bytes, (ack, answer)) = (size_of(&commit), oneshot::channel());
         let order = self.gate.lock().await;
         let room = self.shared.room(bytes).await;
-        self.send(Job::Commit(CommitJob { commit, bytes, ack, _room: room })).await?;
+        self.send(Job::Work(Work::Commit(CommitWork { commit, bytes, ack, _room: room }))).await?;
         drop(order);
         answer.await.unwrap_or_else(|_| Err(self.shared.failure()))
     }
@@ -256,7 +288,7 @@ impl Backbone for Kafka {
         let Some(last) = self.read_from_broker(last).await?.pop() else { return Err(self.shared.failure()) };
         let first = First { offset: before, chain: last.stored.chain, at: last.at + 1 };
         let (ack, answer) = oneshot::channel();
-        self.send(Job::Trim(place, first, ack)).await?;
+        self.send(Job::Work(Work::Trim(place, first, ack))).await?;
         answer.await.unwrap_or_else(|_| Err(self.shared.failure()))?;
         let topic = self.shared.names.log(place.topic);
         if let Err(error) = self.admin.remove(&topic, i32::from(place.partition), first.at).await {
@@ -264,16 +296,90 @@ impl Backbone for Kafka {
         }
         Ok(())
     }
+
+    fn term(&self, slot: u16) -> Option<Term> {
+        self.shared.terms.term(slot)
+    }
+
+    async fn terms_beyond(&self, known: &Terms) -> Result<Terms, Error> {
+        let mut news = self.shared.terms.news();
+        loop {
+            let _seen = *news.borrow_and_update();
+            let terms = self.shared.terms.terms();
+            self.shared.check()?;
+            if terms != *known {
+                return Ok(terms);
+            }
+            news.changed().await.map_err(|_| self.shared.failure())?;
+        }
+    }
+
+    async fn mail_taken(&self, slot: u16) -> Result<u64, Error> {
+        let inbox = Place::new(hub_backbone::Topic::INBOX, slot);
+        self.with(inbox, |partition| partition.mail)
+    }
+
+    async fn share(&self, space: &'static str, key: &str, value: Bytes) -> Result<(), Error> {
+        facts::admit(space, key, value.len())?;
+        self.shared.check()?;
+        if self.shared.facts().knows(space, key) {
+            return Ok(());
+        }
+        if self.shared.facts().is_full() {
+            return Err(Error::Io(format!("Kafka: {space} {key} cannot be shared: there are too many facts")));
+        }
+        let writing = uuid::Uuid::now_v7().simple().to_string();
+        self.write(facts::record(self.shared.names.shared(), space, key, &writing, value)).await?;
+        loop {
+            let heard = self.shared.heard.notified();
+            if self.shared.facts().knows(space, key) {
+                return Ok(());
+            }
+            self.shared.check()?;
+            heard.await;
+        }
+    }
+
+    async fn shared(&self, space: &str) -> Result<Vec<(String, Bytes)>, Error> {
+        self.shared.check()?;
+        Ok(self.shared.facts().of(space))
+    }
+
+    async fn reply(&self, epoch: &str, bytes: Bytes) -> Result<(), Error> {
+        self.shared.check()?;
+        if bytes.len() > RECORD_BYTES_MAX {
+            return Err(Error::TooLarge { key: epoch.to_owned(), bytes: bytes.len() });
+        }
+        if epoch == self.epoch() {
+            self.shared.told().push(bytes);
+            self.shared.heard.notify_waiters();
+            return Ok(());
+        }
+        let topic = self.shared.names.replies();
+        let record = BaseRecord::to(&topic).partition(0).key(epoch).payload(&bytes[..]);
+        if let Err((error, _)) = self.messenger.send(record.headers(wire::headers(&wire::plain_header()))) {
+            tracing::warn!(target: "kafka", "a reply to {epoch} is not sent: {error}");
+        }
+        Ok(())
+    }
+
+    async fn told(&self) -> Result<Bytes, Error> {
+        loop {
+            let heard = self.shared.heard.notified();
+            if let Some(bytes) = self.shared.told().pop() {
+                return Ok(bytes);
+            }
+            self.shared.check()?;
+            heard.await;
+        }
+    }
 }
 
 impl Drop for Kafka {
     fn drop(&mut self) {
         drop(lock(&self.jobs).take());
-        self.shared.stop();
-        if let Some(thread) = lock(&self.thread).take() {
-            // a panic of the writer was reported to every caller
-            drop(thread.join());
-        }
+        // a panic of a thread was reported to every caller
+        std::mem::take(&mut *lock(&self.threads)).end(&self.shared);
         self.shared.fail(Error::Io("Kafka: the backbone is closed".to_owned()));
     }
 }

@@ -100,7 +100,7 @@ impl Reader {
     fn bounds(&self, place: Place) -> Bounds {
         let deadline = Instant::now() + self.shared.settings.timeouts.read.0;
         let look = self.shared.look();
-        let partition = &look[self.shared.slot(place)];
+        let partition = &look[self.shared.index(place)];
         Bounds { first: partition.first, end: partition.end.0, deadline }
     }
 
@@ -185,7 +185,7 @@ impl Reader {
     fn go_to(&self, cursor: &Cursor, place: Place, offset: Offset, bounds: Bounds) -> Result<(), Error> {
         let low = self.low(cursor, place)?;
         loop {
-            let hint = self.shared.look()[self.shared.slot(place)].index.find(offset, bounds.first.0, low);
+            let hint = self.shared.look()[self.shared.index(place)].index.find(offset, bounds.first.0, low);
             match hint {
                 Hint::Near(at) => return self.assign(cursor, place, at.max(low)),
                 Hint::Between(from, to) => {
@@ -200,7 +200,7 @@ impl Reader {
     fn note_next(&self, cursor: &Cursor, place: Place, bounds: Bounds) -> Result<(), Error> {
         loop {
             let (met, at) = self.next(cursor, place, bounds)?;
-            if self.shared.change()[self.shared.slot(place)].index.note(met.offset, at) {
+            if self.shared.change()[self.shared.index(place)].index.note(met.offset, at) {
                 return Ok(());
             }
         }

@@ -2,13 +2,15 @@
 //!
 //! Every record has one header, `raccordo`: a byte for the version of the format, then
 //! - in a log: the offset (8 bytes) and the chain (32 bytes);
-//! - in a state topic: the sum of the value (8 bytes). The record's key is `space NUL key`; no value means deleted.
+//! - in a state topic: the sum of the value (8 bytes). The record's key is `space NUL key`; no value means deleted;
+//! - in the mail of a slot: the topic that it is for (1 byte, its number among [`Topic::ALL`]) and the sum (8 bytes);
+//! - in the topics of lives, claims, shared facts and replies: nothing more.
 //!
 //! Numbers have their big end first. The hub's own facts about a partition are state of the empty space.
 
 use bytes::Bytes;
 use hub_backbone::chain::{Chain, value_sum};
-use hub_backbone::{Offset, Place, RECORD_BYTES_MAX, Stored};
+use hub_backbone::{Offset, Place, RECORD_BYTES_MAX, Record, Stored, Topic};
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
 
@@ -20,6 +22,8 @@ const HEADER: &str = "raccordo";
 pub(crate) const POSITION: &str = "position";
 /// Below which offset records are removed, and the chain before it.
 pub(crate) const FIRST: &str = "first";
+/// Up to where the mail of a slot is in its logs, in Kafka's numbering. It stands at the slot's inbox.
+pub(crate) const MAIL: &str = "mail";
 
 pub(crate) fn log_header(offset: Offset, chain: &Chain) -> Vec<u8> {
     let mut value = Vec::with_capacity(41);
@@ -36,12 +40,51 @@ pub(crate) fn state_header(place: Place, space: &str, key: &str, value: Option<&
     header
 }
 
-pub(crate) fn epoch_header() -> Vec<u8> {
+/// The header of a record whose value says everything.
+pub(crate) fn plain_header() -> Vec<u8> {
     vec![VERSION]
+}
+
+pub(crate) fn mail_header(place: Place, key: &str, bytes: &[u8]) -> Vec<u8> {
+    let topic = Topic::ALL.iter().position(|topic| *topic == place.topic).and_then(|at| u8::try_from(at).ok());
+    let mut header = vec![VERSION, topic.unwrap_or(u8::MAX)];
+    header.extend_from_slice(&value_sum(place, "mail", key, bytes).to_be_bytes());
+    header
+}
+
+/// A record that another hub has appended to a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mail {
+    /// The log that it belongs to.
+    pub(crate) place: Place,
+    pub(crate) record: Record,
+    /// Where it stands in the slot's mail, in Kafka's numbering.
+    pub(crate) number: u64,
+}
+
+/// A record of the mail of a slot, or the reason why no hub wrote it.
+pub(crate) fn read_mail(message: &BorrowedMessage<'_>) -> Result<Mail, String> {
+    let header = own_header(message, 10)?;
+    let (topic, sum) = header.split_first().ok_or("its header is damaged")?;
+    let topic = Topic::ALL.get(usize::from(*topic)).ok_or("it is for a topic that does not exist")?;
+    let place = Place::new(*topic, u16::try_from(message.partition()).map_err(|_| "there is no such slot")?);
+    let key = text(message.key().unwrap_or_default())?;
+    let bytes = message.payload().unwrap_or_default();
+    if bytes.len() > RECORD_BYTES_MAX || sum != value_sum(place, "mail", &key, bytes).to_be_bytes() {
+        return Err("its content does not fit its sum".to_owned());
+    }
+    let record = Record { key, bytes: Bytes::copy_from_slice(bytes) };
+    Ok(Mail { place, record, number: u64::try_from(message.offset()).unwrap_or_default() })
 }
 
 pub(crate) fn headers(value: &[u8]) -> OwnedHeaders {
     OwnedHeaders::new_with_capacity(1).insert(Header { key: HEADER, value: Some(value) })
+}
+
+/// Whether a record has this header.
+pub(crate) fn is_header(message: &BorrowedMessage<'_>, value: &[u8]) -> bool {
+    let all = message.headers();
+    all.is_some_and(|all| all.iter().any(|header| header.key == HEADER && header.value == Some(value)))
 }
 
 pub(crate) fn state_key(space: &str, key: &str) -> String {
@@ -92,8 +135,8 @@ pub(crate) fn read_state(place: Place, message: &BorrowedMessage<'_>) -> Result<
     }
 }
 
-/// A record of the topic of epochs: the epoch's name and what is said of it.
-pub(crate) fn read_epoch(message: &BorrowedMessage<'_>) -> Result<(String, Bytes), String> {
+/// A record of a topic whose values say everything: its key and its value.
+pub(crate) fn read_plain(message: &BorrowedMessage<'_>) -> Result<(String, Bytes), String> {
     let _version = own_header(message, 1)?;
     let key = text(message.key().unwrap_or_default())?;
     Ok((key, Bytes::copy_from_slice(message.payload().unwrap_or_default())))
@@ -135,6 +178,11 @@ pub(crate) fn read_first(value: &[u8]) -> Option<First> {
     let (at, chain) = rest.split_at_checked(8)?;
     let (offset, at) = (Offset::from_be_bytes(offset.try_into().ok()?), i64::from_be_bytes(at.try_into().ok()?));
     Some(First { offset, chain: chain.try_into().ok()?, at })
+}
+
+/// An offset as a value of state.
+pub(crate) fn offset_value(offset: Offset) -> Bytes {
+    Bytes::copy_from_slice(&offset.to_be_bytes())
 }
 
 pub(crate) fn read_position(value: &[u8]) -> Option<Offset> {
