@@ -12,6 +12,7 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, ThreadedProducer};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::KafkaSettings;
+use crate::client;
 use crate::epochs::{self, CLOSED, Said};
 use crate::facts;
 use crate::follow::From;
@@ -23,7 +24,6 @@ use crate::topics::{self, Admin};
 use crate::transact::{Outgoing, Transactor};
 use crate::wire::{self, First};
 use crate::work::{CommitWork, Job, Work};
-use crate::client;
 
 /// Readings from brokers at once.
 const READINGS: usize = 8;

@@ -96,7 +96,12 @@ impl Marks {
     }
 }
 
-fn ask(consumer: &BaseConsumer<Logged>, topic: &str, partitions: &[i32], at: Offset) -> Result<BTreeMap<i32, i64>, Error> {
+fn ask(
+    consumer: &BaseConsumer<Logged>,
+    topic: &str,
+    partitions: &[i32],
+    at: Offset,
+) -> Result<BTreeMap<i32, i64>, Error> {
     let failed = |error| io(&format!("where {topic} begins and ends"), &error);
     let mut list = TopicPartitionList::new();
     for partition in partitions {

@@ -48,12 +48,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        settings: KafkaSettings,
-        quarantine: Quarantine,
-        epoch: String,
-        stop: Arc<AtomicBool>,
-    ) -> Self {
+    pub(crate) fn new(settings: KafkaSettings, quarantine: Quarantine, epoch: String, stop: Arc<AtomicBool>) -> Self {
         let count = settings.partitions;
         Self {
             names: Names::new(&settings.prefix),

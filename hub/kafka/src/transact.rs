@@ -153,12 +153,7 @@ impl Transactor {
 
     /// All records are in the logs before the positions are sent: what can still be committed after the group has moved on
     /// is seen by who reads the logs then, at least as something undecided.
-    fn attempt(
-        &self,
-        transaction: &Transaction,
-        member: Option<&Membership>,
-        asked: &mut bool,
-    ) -> Result<(), Trouble> {
+    fn attempt(&self, transaction: &Transaction, member: Option<&Membership>, asked: &mut bool) -> Result<(), Trouble> {
         drop(self.producer.context().take());
         self.repeat("begin a transaction", || self.producer.begin_transaction())?;
         (0..).zip(&transaction.records).try_for_each(|(number, record)| self.send(number, record))?;

@@ -80,7 +80,9 @@ impl Work {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Commit(work) => work.bytes,
-            Self::Mail(work) => work.mails.iter().map(|mail| mail.record.key.len() + mail.record.bytes.len() + 200).sum(),
+            Self::Mail(work) => {
+                work.mails.iter().map(|mail| mail.record.key.len() + mail.record.bytes.len() + 200).sum()
+            }
             Self::Trim(..) => 200,
         }
     }

@@ -6,6 +6,7 @@ mod contract;
 mod crash;
 mod foreign;
 mod lives;
+mod many;
 mod raw;
 mod refused;
 mod speed;
