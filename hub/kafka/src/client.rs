@@ -10,7 +10,7 @@ use rdkafka::Message;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseProducer, DefaultProducerContext, DeliveryResult, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, DeliveryResult, ProducerContext, ThreadedProducer};
 
 use crate::KafkaSettings;
 
@@ -34,6 +34,15 @@ impl ClientContext for Logged {
 }
 
 impl ConsumerContext for Logged {}
+
+impl ProducerContext for Logged {
+    type DeliveryOpaque = ();
+    fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
+        if let Err((error, _)) = result {
+            tracing::debug!(target: "kafka", "a reply is not delivered: {error}");
+        }
+    }
+}
 
 pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
     match level {
@@ -108,14 +117,14 @@ pub(crate) fn producer(settings: &KafkaSettings, id: &str) -> Result<BaseProduce
 }
 
 /// A producer for what nobody relies on.
-pub(crate) fn messenger(settings: &KafkaSettings) -> Result<ThreadedProducer<DefaultProducerContext>, Error> {
+pub(crate) fn messenger(settings: &KafkaSettings) -> Result<ThreadedProducer<Logged>, Error> {
     let mut config = common(settings);
     let _ = config
         .set("linger.ms", "0")
         .set("message.timeout.ms", "10000")
         .set("queue.buffering.max.messages", "10000")
         .set("message.max.bytes", MESSAGE_BYTES_MAX.to_string());
-    config.create().map_err(|error| io("the producer of replies cannot be made", &error))
+    config.create_with_context(Logged).map_err(|error| io("the producer of replies cannot be made", &error))
 }
 
 /// A member of the group that shares out the slots. Its thread polls every 100 ms.

@@ -26,6 +26,9 @@ pub(crate) struct Said {
     pub(crate) hub: String,
     /// Why it is over; `None` while it may run.
     pub(crate) over: Option<String>,
+    /// The lock under which it was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lock: Option<String>,
 }
 
 /// All lives that the topic knows.
@@ -78,6 +81,17 @@ impl Lives {
         open.map(|(hub, _)| hub.as_str()).collect()
     }
 
+    /// Lives that were begun under a lock and are not known to be over.
+    pub(crate) fn open_under(&self, lock: &str) -> Vec<String> {
+        let open = self.said.iter().filter(|(_, said)| said.over.is_none() && said.lock.as_deref() == Some(lock));
+        open.map(|(epoch, _)| epoch.clone()).collect()
+    }
+
+    /// What is known of a life.
+    pub(crate) fn said(&self, epoch: &str) -> Option<&Said> {
+        self.said.get(epoch)
+    }
+
     /// Why a life is over.
     pub(crate) fn ended(&self, epoch: &str) -> Option<&str> {
         self.said.get(epoch)?.over.as_deref()
@@ -108,7 +122,7 @@ mod tests {
     use bytes::Bytes;
 
     fn said(format: u8, over: Option<&str>) -> Bytes {
-        let said = Said { format, hub: "hub-1".to_owned(), over: over.map(str::to_owned) };
+        let said = Said { format, hub: "hub-1".to_owned(), over: over.map(str::to_owned), lock: None };
         serde_json::to_vec(&said).expect("JSON").into()
     }
 

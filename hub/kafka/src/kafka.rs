@@ -8,15 +8,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hub_backbone::chain::{admit, admit_place};
 use hub_backbone::{Backbone, Commit, Error, Offset, Place, RECORD_BYTES_MAX, Stored, Term, Terms};
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, ThreadedProducer};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::KafkaSettings;
-use crate::client;
+use crate::client::{self, Logged};
 use crate::epochs::{self, CLOSED, Said};
 use crate::facts;
 use crate::follow::From;
-use crate::quarantine::{Quarantine, Quarantined};
+use crate::lock::FileLock;
+use crate::quarantine::Quarantined;
 use crate::reader::{Page, Reader};
 use crate::shared::{QUEUE_SLOTS, Shared};
 use crate::threads::Threads;
@@ -39,7 +40,7 @@ pub struct Kafka {
     readings: tokio::sync::Semaphore,
     admin: Arc<Admin>,
     /// Tells other hubs what nobody relies on.
-    messenger: ThreadedProducer<DefaultProducerContext>,
+    messenger: ThreadedProducer<Logged>,
     /// Callers wait here for room one by one, so that their commits keep their order.
     gate: tokio::sync::Mutex<()>,
     /// The way to the writer; `None` once closed.
@@ -74,7 +75,8 @@ impl Kafka {
             jobs: Mutex::new(Some(jobs.clone())),
             threads: Mutex::new(threads),
         };
-        opened.say(opened.epoch().to_owned(), None).await?;
+        opened.say(opened.epoch(), None).await?;
+        opened.bury_the_dead().await?;
         let assigned = lock(&opened.threads).join_group(&shared, &jobs, &admin, from)?;
         drop(jobs);
         opened.await_slots(assigned).await?;
@@ -109,7 +111,7 @@ impl Kafka {
         if epoch == self.epoch() || !known {
             return Err(Error::Io(format!("Kafka: epoch {epoch} is this hub's own, or was never heard of")));
         }
-        self.say(epoch.to_owned(), Some(format!("declared: {reason}"))).await?;
+        self.say(epoch, Some(format!("declared: {reason}"))).await?;
         self.shared.lives_mut().set_over(epoch, reason);
         Ok(())
     }
@@ -119,7 +121,7 @@ impl Kafka {
     /// [`Error::Io`].
     pub async fn close(&self) {
         let patience = 4 * self.shared.settings.timeouts.transaction.0;
-        let ended = tokio::time::timeout(patience, self.say(self.epoch().to_owned(), Some(CLOSED.to_owned()))).await;
+        let ended = tokio::time::timeout(patience, self.say(self.epoch(), Some(CLOSED.to_owned()))).await;
         if !matches!(ended, Ok(Ok(()))) {
             tracing::warn!(target: "kafka", "the end of epoch {} is not written: {ended:?}", self.epoch());
         }
@@ -130,9 +132,26 @@ impl Kafka {
         self.shared.fail(Error::Io("Kafka: the backbone is closed".to_owned()));
     }
 
-    async fn say(&self, epoch: String, over: Option<String>) -> Result<(), Error> {
-        let said = Said { format: wire::VERSION, hub: self.shared.settings.transactional_id.clone(), over };
-        self.write(epochs::record(self.shared.names.epochs(), &epoch, &said)?).await
+    async fn say(&self, epoch: &str, over: Option<String>) -> Result<(), Error> {
+        let known = self.shared.lives().said(epoch).cloned();
+        let said = known.unwrap_or_else(|| Said {
+            format: wire::VERSION,
+            hub: self.shared.settings.transactional_id.clone(),
+            over: None,
+            lock: self.shared.lock.as_ref().map(|lock| lock.id().to_owned()),
+        });
+        self.write(epochs::record(self.shared.names.epochs(), epoch, &Said { over, ..said })?).await
+    }
+
+    /// Writes the end of lives that held the lock which is ours now.
+    async fn bury_the_dead(&self) -> Result<(), Error> {
+        let Some(lock) = &self.shared.lock else { return Ok(()) };
+        let dead: Vec<String> = self.shared.lives().open_under(lock.id());
+        for epoch in dead.iter().filter(|epoch| *epoch != self.epoch()) {
+            self.say(epoch, Some("its lock is free".to_owned())).await?;
+            self.shared.lives_mut().set_over(epoch, "its lock is free");
+        }
+        Ok(())
     }
 
     async fn write(&self, record: Outgoing) -> Result<(), Error> {
@@ -172,10 +191,11 @@ impl Kafka {
 
 /// The part of opening that blocks.
 fn begin(settings: KafkaSettings) -> Result<(Arc<Shared>, Transactor, From), Error> {
+    let lock = settings.lock.as_deref().map(FileLock::take).transpose()?;
     let stop = Arc::new(AtomicBool::new(false));
     let transactor = Transactor::open(&settings, Arc::clone(&stop))?;
     let epoch = format!("k{}", uuid::Uuid::now_v7().simple());
-    let shared = Shared::new(settings, Quarantine::default(), epoch, stop);
+    let shared = Shared::new(settings, lock, epoch, stop);
     let from = {
         let restore = shared.restore(&|| false, &|| {})?;
         let ((lives, behind_lives), (facts, behind_facts)) = (restore.lives()?, restore.facts()?);

@@ -30,6 +30,7 @@ mod index;
 mod kafka;
 mod keeper;
 mod links;
+mod lock;
 mod mailroom;
 mod marks;
 mod member;

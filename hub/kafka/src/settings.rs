@@ -2,6 +2,7 @@
 
 mod security;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hub_backbone::Error;
@@ -36,6 +37,10 @@ pub struct KafkaSettings {
     /// Accepts a cluster that can lose what it took: fewer than three copies, retention by time, leaders that are behind.
     #[serde(default)]
     pub relaxed: bool,
+    /// A file that the hub locks while it lives, on a disk of this machine. With it a restart knows that the life before
+    /// is over, and may repeat what that one had begun to send; without it only a person knows.
+    #[serde(default)]
+    pub lock: Option<PathBuf>,
     /// How long things may take.
     #[serde(default)]
     pub timeouts: Timeouts,
@@ -50,9 +55,10 @@ pub struct KafkaSettings {
 pub struct Timeouts {
     /// A transaction that is open for longer is ended by the cluster, and the hub with it.
     pub transaction: Span,
-    /// A hub that is silent for longer loses its partitions (when there are several hubs).
+    /// A hub that is silent for longer loses its slots to the others. Brokers allow 6 s and more, unless
+    /// `group.min.session.timeout.ms` says otherwise.
     pub session: Span,
-    /// Making topics and reading state back, when the hub starts.
+    /// Making topics, joining the group and reading state back, when the hub starts.
     pub open: Span,
     /// Reading one page of a log.
     pub read: Span,
@@ -94,6 +100,7 @@ impl KafkaSettings {
             replication: default_replication(),
             min_insync_replicas: default_min_insync(),
             relaxed: false,
+            lock: None,
             timeouts: Timeouts::default(),
             cache: default_cache(),
         }

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use crate::KafkaSettings;
 use crate::epochs::Lives;
 use crate::facts::{Facts, Told};
+use crate::lock::FileLock;
 use crate::marks::{Marks, Patience};
 use crate::names::{Names, index, places};
 use crate::partition::Partition;
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) names: Names,
     pub(crate) epoch: String,
     pub(crate) quarantine: Quarantine,
+    /// Proves to the next process on this machine that this life is over.
+    pub(crate) lock: Option<FileLock>,
     pub(crate) terms: Arc<TermTable>,
     /// What other hubs tell this one.
     pub(crate) told: Mutex<Told>,
@@ -48,12 +51,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(settings: KafkaSettings, quarantine: Quarantine, epoch: String, stop: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(settings: KafkaSettings, lock: Option<FileLock>, epoch: String, stop: Arc<AtomicBool>) -> Self {
         let count = settings.partitions;
         Self {
             names: Names::new(&settings.prefix),
             epoch,
-            quarantine,
+            quarantine: Quarantine::default(),
+            lock,
             terms: Arc::new(TermTable::new(count)),
             told: Mutex::default(),
             heard: Notify::new(),

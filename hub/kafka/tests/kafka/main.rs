@@ -4,6 +4,7 @@ mod away;
 mod broker;
 mod contract;
 mod crash;
+mod faults;
 mod foreign;
 mod lives;
 mod many;
