@@ -20,8 +20,11 @@ pub(crate) const CLOSED: &str = "closed";
 /// What is said of a life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Said {
-    /// The newest version of the record format that it writes.
+    /// The newest version of records that it writes.
     pub(crate) format: u8,
+    /// The newest one that it reads; a hub that says nothing reads what it writes.
+    #[serde(default)]
+    pub(crate) knows: u8,
     /// The hub, by its transactional id.
     pub(crate) hub: String,
     /// Why it is over; `None` while it may run.
@@ -55,15 +58,31 @@ impl Lives {
         Ok(())
     }
 
-    /// A store in which a newer hub has written is not for this one.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        let newer = self.said.iter().find(|(_, said)| said.format > wire::VERSION);
+    /// A store in which newer records stand is not for a hub that knows only `knows`.
+    pub(crate) fn check(&self, knows: u8) -> Result<(), Error> {
+        let newer = self.said.iter().find(|(_, said)| said.format > knows);
         newer.map_or(Ok(()), |(epoch, said)| {
             Err(Error::Io(format!(
-                "Kafka: hub {} (epoch {epoch}) writes records of version {}, this one knows {}: run the newer version, or restore what was before it",
-                said.hub, said.format, wire::VERSION
+                "Kafka: hub {} (epoch {epoch}) writes records of version {}, this one knows {knows}: run the newer version, or restore what was before it",
+                said.hub, said.format
             )))
         })
+    }
+
+    /// The newest version of records that may stand in the store.
+    pub(crate) fn format(&self) -> u8 {
+        self.said.values().map(|said| said.format).max().unwrap_or(wire::OLDEST)
+    }
+
+    /// The newest version that the newest life of a hub reads.
+    pub(crate) fn known_by(&self, hub: &str) -> Option<u8> {
+        let said = self.said.get(self.newest(hub)?)?;
+        Some(said.knows.max(said.format))
+    }
+
+    /// The life whose records have this mark.
+    pub(crate) fn marked(&self, mark: u64) -> Option<&str> {
+        self.said.keys().find(|epoch| wire::mark(epoch) == mark).map(String::as_str)
     }
 
     pub(crate) fn is_over(&self, epoch: &str) -> bool {
@@ -122,7 +141,7 @@ mod tests {
     use bytes::Bytes;
 
     fn said(format: u8, over: Option<&str>) -> Bytes {
-        let said = Said { format, hub: "hub-1".to_owned(), over: over.map(str::to_owned), lock: None };
+        let said = Said { format, knows: 0, hub: "hub-1".to_owned(), over: over.map(str::to_owned), lock: None };
         serde_json::to_vec(&said).expect("JSON").into()
     }
 
@@ -142,8 +161,11 @@ mod tests {
     fn a_newer_format_refuses_the_start() {
         let mut lives = Lives::default();
         lives.heard("a".to_owned(), &said(1, None)).expect("a life");
-        assert!(lives.check().is_ok());
+        assert!(lives.check(1).is_ok());
+        assert_eq!((lives.format(), lives.known_by("hub-1"), lives.known_by("hub-2")), (1, Some(1), None));
         lives.heard("b".to_owned(), &said(2, Some("closed"))).expect("a life");
-        assert!(lives.check().is_err_and(|error| error.to_string().contains("version 2")));
+        assert!(lives.check(1).is_err_and(|error| error.to_string().contains("version 2")));
+        assert!(lives.check(2).is_ok());
+        assert_eq!(lives.marked(wire::mark("b")), Some("b"));
     }
 }

@@ -100,6 +100,13 @@ impl Follower {
         self.shared.lives_mut().heard(epoch, value)?;
         let (lives, id) = (self.shared.lives(), &self.shared.settings.transactional_id);
         let newest = lives.newest(id).unwrap_or(&self.shared.epoch).to_owned();
+        let (readable, knows) = (lives.check(self.shared.knows()), self.shared.knows());
+        if let Err(error) = readable {
+            drop(lives);
+            tracing::error!(target: "kafka", "this hub knows records up to version {knows} only");
+            self.shared.fail(error);
+            return Ok(());
+        }
         let over = lives.ended(&self.shared.epoch).filter(|why| *why != CLOSED).map(str::to_owned);
         drop(lives);
         if let Some(why) = over {

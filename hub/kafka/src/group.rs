@@ -10,7 +10,7 @@ use crate::names::{Names, index, of_slot, places};
 use crate::partition::Partition;
 use crate::terms::Standing;
 use crate::transact::{Consumed, Outgoing, Placed, Transaction};
-use crate::wire::{self, Mail};
+use crate::wire::{self, Hand, Mail};
 use crate::work::{MailWork, Work};
 
 /// Where a log goes on, and what its consumer has seen.
@@ -71,6 +71,7 @@ pub(crate) struct Group<'a> {
     names: &'a Names,
     heads: &'a Heads,
     standing: &'a Standing,
+    hand: Hand,
     pub(crate) made: Made,
 }
 
@@ -90,8 +91,8 @@ pub(crate) struct Made {
 }
 
 impl<'a> Group<'a> {
-    pub(crate) fn new(names: &'a Names, heads: &'a Heads, standing: &'a Standing) -> Self {
-        Self { names, heads, standing, made: Made::default() }
+    pub(crate) fn new(names: &'a Names, heads: &'a Heads, standing: &'a Standing, hand: Hand) -> Self {
+        Self { names, heads, standing, hand, made: Made::default() }
     }
 
     /// Adds what was judged as allowed.
@@ -153,7 +154,7 @@ impl<'a> Group<'a> {
             partition: i32::from(place.partition),
             key: record.key.clone(),
             value: Some(record.bytes.clone()),
-            header: wire::log_header(offset, &chain),
+            header: wire::log_header(self.hand, offset, &chain),
         });
         self.made.stored.push((place, stored, number));
         offset

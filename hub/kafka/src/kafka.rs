@@ -135,7 +135,8 @@ impl Kafka {
     async fn say(&self, epoch: &str, over: Option<String>) -> Result<(), Error> {
         let known = self.shared.lives().said(epoch).cloned();
         let said = known.unwrap_or_else(|| Said {
-            format: wire::VERSION,
+            format: self.shared.hand().version,
+            knows: self.shared.knows(),
             hub: self.shared.settings.transactional_id.clone(),
             over: None,
             lock: self.shared.lock.as_ref().map(|lock| lock.id().to_owned()),
@@ -199,7 +200,8 @@ fn begin(settings: KafkaSettings) -> Result<(Arc<Shared>, Transactor, From), Err
     let from = {
         let restore = shared.restore(&|| false, &|| {})?;
         let ((lives, behind_lives), (facts, behind_facts)) = (restore.lives()?, restore.facts()?);
-        lives.check()?;
+        lives.check(shared.knows())?;
+        shared.write_version(lives.format());
         (*shared.lives_mut(), *shared.facts_mut()) = (lives, facts);
         From { lives: behind_lives, facts: behind_facts, replies: restore.end_of_replies()? }
     };

@@ -22,6 +22,7 @@ use crate::partition::Partition;
 use crate::restore::mail_taken;
 use crate::shared::Shared;
 use crate::terms::Assignment;
+use crate::versions::{self, Versions};
 use crate::wire::Mail;
 use crate::work::{Authority, Begun, Job, MailWork, Work};
 
@@ -38,24 +39,29 @@ pub(crate) struct Keeper {
     shared: Arc<Shared>,
     jobs: mpsc::Sender<Job>,
     opened: Option<Opened>,
+    versions: Versions,
 }
 
 impl Keeper {
     pub(crate) fn new(shared: Arc<Shared>, jobs: mpsc::Sender<Job>, opened: Opened) -> Self {
-        Self { shared, jobs, opened: Some(opened) }
+        Self { shared, jobs, opened: Some(opened), versions: Versions::default() }
     }
 
     /// Works until the hub stops.
     pub(crate) fn run(mut self) {
         while !self.shared.stopped() && self.shared.check().is_ok() {
-            if let Some(assignment) = self.shared.terms.next(LOOK) {
-                self.judge(&assignment);
+            match self.shared.terms.next(LOOK) {
+                Some(assignment) => self.judge(&assignment),
+                None => self.versions.raise_if_all_know(&self.shared, &self.jobs),
             }
         }
         self.say_opened(Err(self.shared.failure()));
     }
 
     fn judge(&mut self, assignment: &Assignment) {
+        if let Err(error) = versions::check(&self.shared) {
+            return self.shared.fail(error);
+        }
         let kept = match self.kept(assignment) {
             Ok(kept) => kept,
             Err(error) => {

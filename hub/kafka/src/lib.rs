@@ -16,6 +16,7 @@
 //! - **Fencing.** Who opens takes the `transactional.id`, and the process that had it before cannot commit any more. That
 //!   does not prove that it sends no more: see `epochs`. `fence` ends what dead hubs have left open.
 //! - `follow` hears of the lives of other hubs, of `facts` that all know, and of what hubs tell each other.
+//! - `versions` lets hubs of two releases work on one log.
 //! - `topics` makes and checks the topics, `quarantine` lists records that no hub wrote, `settings` is the manual.
 //!
 //! Begin reading with `kafka.rs`.
@@ -46,6 +47,7 @@ mod terms;
 mod threads;
 mod topics;
 mod transact;
+mod versions;
 mod wire;
 mod work;
 mod writer;

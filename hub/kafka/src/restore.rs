@@ -104,8 +104,8 @@ impl Restore<'_> {
     fn newest(&self, name: &str, starts: &BTreeMap<i32, i64>) -> Result<BTreeMap<i32, Newest>, Error> {
         let mut newest: BTreeMap<i32, Newest> = BTreeMap::new();
         self.drain(name, starts, |message| {
-            let met = wire::read_log(message)
-                .and_then(|stored| push(newest.entry(message.partition()).or_default(), message.offset(), stored));
+            let met = wire::read_log(message, self.settings.record_version)
+                .and_then(|one| push(newest.entry(message.partition()).or_default(), message.offset(), one.stored));
             met.unwrap_or_else(|reason| self.report(message, reason));
             Ok(())
         })?;

@@ -9,6 +9,8 @@ use hub_backbone::Error;
 use hub_core::{Bytesize, Span};
 use serde::Deserialize;
 
+use crate::wire;
+
 pub use security::{Mechanism, Sasl, Security, Tls};
 
 /// A hub on Apache Kafka 4.x.
@@ -41,6 +43,10 @@ pub struct KafkaSettings {
     /// is over, and may repeat what that one had begun to send; without it only a person knows.
     #[serde(default)]
     pub lock: Option<PathBuf>,
+    /// The newest version of records that this hub knows, 1 or 2. Left out, it is the newest there is; a hub with an older one
+    /// is as a hub of an older release. Hubs write the newest version that all of them know, and never go back.
+    #[serde(default = "default_version")]
+    pub record_version: u8,
     /// How long things may take.
     #[serde(default)]
     pub timeouts: Timeouts,
@@ -71,6 +77,9 @@ impl Default for Timeouts {
     }
 }
 
+fn default_version() -> u8 {
+    wire::NEWEST
+}
 fn default_prefix() -> String {
     "raccordo".to_owned()
 }
@@ -101,6 +110,7 @@ impl KafkaSettings {
             min_insync_replicas: default_min_insync(),
             relaxed: false,
             lock: None,
+            record_version: default_version(),
             timeouts: Timeouts::default(),
             cache: default_cache(),
         }
@@ -116,6 +126,10 @@ impl KafkaSettings {
             (!is_name(&self.prefix), "`prefix` must be 1 to 200 letters, digits, `.`, `_` or `-`"),
             (!is_name(&self.transactional_id), "`transactional_id` must be 1 to 200 letters, digits, `.`, `_` or `-`"),
             (!(1..=1024).contains(&self.partitions), "`partitions` must be 1 to 1024"),
+            (
+                !(wire::OLDEST..=wire::NEWEST).contains(&self.record_version),
+                "`record_version` must be 1 or 2; leave it out, unless hubs of an older release are to join again",
+            ),
             (self.replication == 0, "`replication` must be at least 1"),
             (
                 self.min_insync_replicas == 0 || self.min_insync_replicas > self.replication,

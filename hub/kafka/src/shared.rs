@@ -1,6 +1,6 @@
 //! What the handle and the threads have in common.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
@@ -17,6 +17,7 @@ use crate::partition::Partition;
 use crate::quarantine::Quarantine;
 use crate::restore::Restore;
 use crate::terms::TermTable;
+use crate::wire::{Hand, OLDEST, mark};
 
 /// Jobs that may wait for the writer.
 pub(crate) const QUEUE_SLOTS: usize = 4_096;
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     queue: Arc<Semaphore>,
     /// Nobody waits for results any more: what cannot be known soon need not be asked again.
     stop: Arc<AtomicBool>,
+    /// The version of records that is written.
+    version: AtomicU8,
     /// The writer has ended: the hub leaves the group.
     left: AtomicBool,
 }
@@ -68,6 +71,7 @@ impl Shared {
             failed: OnceLock::new(),
             queue: Arc::new(Semaphore::new(QUEUE_SLOTS)),
             stop,
+            version: AtomicU8::new(OLDEST),
             left: AtomicBool::new(false),
             settings,
         }
@@ -181,6 +185,21 @@ impl Shared {
 
     pub(crate) fn stop_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stop)
+    }
+
+    /// How records of logs are written now.
+    pub(crate) fn hand(&self) -> Hand {
+        Hand { version: self.version.load(Ordering::Relaxed), mark: mark(&self.epoch) }
+    }
+
+    /// Writes records of this version from now on.
+    pub(crate) fn write_version(&self, version: u8) {
+        self.version.store(version, Ordering::Relaxed);
+    }
+
+    /// The newest version of records that this hub reads and may write.
+    pub(crate) fn knows(&self) -> u8 {
+        self.settings.record_version
     }
 
     /// Lets the hub leave the group.

@@ -26,6 +26,8 @@ pub(crate) enum Job {
     Forget(Vec<u16>),
     /// Records that belong to no slot.
     Write(Outgoing, Ack<()>),
+    /// Says that this hub writes the newest version, as this member. Answers whether the group has not moved on.
+    Raise(Membership, Outgoing, Ack<bool>),
 }
 
 /// What became of the beginning of terms.

@@ -16,7 +16,7 @@ use crate::partition::Partition;
 use crate::revive::revive;
 use crate::shared::Shared;
 use crate::terms::{Membership, Standing};
-use crate::transact::{End, Outgoing, Placed, Transaction, Transactor};
+use crate::transact::{Consumed, End, Outgoing, Placed, Transaction, Transactor};
 use crate::wire;
 use crate::work::{Begun, Job, Work};
 
@@ -51,6 +51,7 @@ impl Writer {
                 Job::Begin(member, slots, ack) => drop(ack.send(self.begin(&member, &slots))),
                 Job::Forget(slots) => self.forget(&slots.into_iter().collect()),
                 Job::Write(record, ack) => drop(ack.send(self.write(record))),
+                Job::Raise(member, record, ack) => drop(ack.send(self.raise(&member, record))),
             }
             self.go_on();
         }
@@ -132,7 +133,7 @@ impl Writer {
     }
 
     fn make(&self, works: Vec<Work>, standing: &Standing) -> Made {
-        let mut group = Group::new(&self.shared.names, &self.heads, standing);
+        let mut group = Group::new(&self.shared.names, &self.heads, standing, self.shared.hand());
         for work in works {
             match work.judge(standing) {
                 Ok(()) => group.add(work),
@@ -219,7 +220,7 @@ impl Writer {
     fn claim(&mut self, member: &Membership, slots: &BTreeSet<u16>) -> Begun {
         loop {
             let standing = Standing { member: Some(member.clone()), ..self.shared.terms.standing() };
-            let mut group = Group::new(&self.shared.names, &self.heads, &standing);
+            let mut group = Group::new(&self.shared.names, &self.heads, &standing, self.shared.hand());
             for slot in slots {
                 let _number = group.send(self.claim_of(*slot));
                 group.touch(*slot);
@@ -260,6 +261,20 @@ impl Writer {
             match self.transact(&transaction, None)? {
                 End::Done(_) => return Ok(()),
                 End::Again | End::Refused => {}
+            }
+        }
+    }
+
+    /// Says that this hub writes the newest version from now on, if the group is still the one that was looked at.
+    fn raise(&mut self, member: &Membership, record: Outgoing) -> Result<bool, Error> {
+        // no slot is touched: any position carries the membership
+        let consumed = Consumed { topic: self.shared.names.slots(), partition: 0, at: 0, position: 0 };
+        let transaction = Transaction { records: vec![record], consumed: vec![consumed] };
+        loop {
+            match self.transact(&transaction, Some(member))? {
+                End::Done(_) => return Ok(true),
+                End::Again => {}
+                End::Refused => return Ok(false),
             }
         }
     }

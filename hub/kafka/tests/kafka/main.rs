@@ -10,6 +10,7 @@ mod lives;
 mod many;
 mod raw;
 mod refused;
+mod rolling;
 mod speed;
 
 use hub_kafka::{Kafka, KafkaSettings};
