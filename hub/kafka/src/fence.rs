@@ -5,6 +5,7 @@
 //! behind a cut or just starting, makes its producer anew (`revive`): nothing is lost by it.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use hub_backbone::Error;
 use rdkafka::consumer::Consumer;
@@ -13,8 +14,21 @@ use rdkafka::producer::Producer;
 use crate::client::{self, STEP, io};
 use crate::shared::Shared;
 
-/// Ends what hubs that are not in the group have left open. What cannot be done is said, and waited for.
+/// How long what was ended has to be gone.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Ends what hubs that are not in the group have left open. What cannot be done is said, and waited for. Of many that ask at
+/// once, one does it.
 pub(crate) fn end_the_dead(shared: &Shared) {
+    let Ok(mut ended) = shared.ended_the_dead.try_lock() else { return };
+    if ended.is_some_and(|ended| ended.elapsed() < PAUSE) {
+        return;
+    }
+    end_all(shared);
+    *ended = Some(Instant::now());
+}
+
+fn end_all(shared: &Shared) {
     let members = match members(shared) {
         Ok(members) => members,
         Err(error) => return tracing::warn!(target: "kafka", "an open transaction stands in the way; {error}"),

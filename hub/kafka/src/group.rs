@@ -90,6 +90,14 @@ pub(crate) struct Made {
     works: Vec<(Work, Vec<Given>)>,
 }
 
+/// What has become durable.
+pub(crate) struct Shown {
+    /// Where each log ends that was touched.
+    pub(crate) ends: Vec<(Place, Offset)>,
+    /// The works that are done, with the offsets of their records.
+    pub(crate) works: Vec<(Work, Vec<Offset>)>,
+}
+
 impl<'a> Group<'a> {
     pub(crate) fn new(names: &'a Names, heads: &'a Heads, standing: &'a Standing, hand: Hand) -> Self {
         Self { names, heads, standing, hand, made: Made::default() }
@@ -214,14 +222,8 @@ impl<'a> Group<'a> {
 }
 
 impl Made {
-    /// Notes what is durable now: in the heads, and in memory for everybody to see. Gives where each log that has changed
-    /// ends, and the works that are done with the offsets of their records.
-    pub(crate) fn show(
-        self,
-        placed: &Placed,
-        heads: &mut Heads,
-        partitions: &mut [Partition],
-    ) -> (Vec<(Place, Offset)>, Vec<(Work, Vec<Offset>)>) {
+    /// Notes what is durable now: in the heads, and in memory for everybody to see.
+    pub(crate) fn show(self, placed: &Placed, heads: &mut Heads, partitions: &mut [Partition]) -> Shown {
         let at: BTreeMap<usize, i64> = placed.iter().copied().collect();
         for (place, stored, number) in self.stored {
             partitions[index(place, heads.slots)].appended(stored, at.get(&number).copied());
@@ -242,14 +244,14 @@ impl Made {
             Given::Mailed(number) => MAILED | number_of(&number),
         };
         let give = |(work, given): (Work, Vec<Given>)| (work, given.into_iter().map(offset).collect());
-        (ends, self.works.into_iter().map(give).collect())
+        Shown { ends, works: self.works.into_iter().map(give).collect() }
     }
 
     pub(crate) fn into_works(self) -> Vec<Work> {
         self.works.into_iter().map(|(work, _)| work).collect()
     }
 
-    /// Where the record with this number is.
+    /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
         self.transaction.records.is_empty() && self.transaction.consumed.is_empty()
     }

@@ -59,11 +59,10 @@ impl Keeper {
     }
 
     fn judge(&mut self, assignment: &Assignment) {
-        if let Err(error) = versions::check(&self.shared) {
-            return self.shared.fail(error);
-        }
-        let kept = match self.kept(assignment) {
-            Ok(kept) => kept,
+        let looked = versions::fits(&self.shared).and_then(|fits| Ok((fits, self.kept(assignment)?)));
+        let kept = match looked {
+            Ok((true, kept)) => kept,
+            Ok((false, _)) => return,
             Err(error) => {
                 tracing::warn!(target: "kafka", "who owned this hub's slots meanwhile is not known yet: {error}");
                 return sleep(LOOK);

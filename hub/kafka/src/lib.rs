@@ -19,8 +19,9 @@
 //! - `versions` lets hubs of two releases work on one log.
 //! - `topics` makes and checks the topics, `quarantine` lists records that no hub wrote, `settings` is the manual.
 //!
-//! Begin reading with `kafka.rs`.
+//! Begin reading with `kafka.rs` and `backbone.rs`.
 
+mod backbone;
 mod client;
 mod epochs;
 mod facts;

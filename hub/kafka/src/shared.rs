@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     /// Proves to the next process on this machine that this life is over.
     pub(crate) lock: Option<FileLock>,
     pub(crate) terms: Arc<TermTable>,
+    /// When open transactions of dead hubs were ended last.
+    pub(crate) ended_the_dead: Mutex<Option<Instant>>,
     /// What other hubs tell this one.
     pub(crate) told: Mutex<Told>,
     /// Rings for what is told, and for new facts.
@@ -62,6 +64,7 @@ impl Shared {
             quarantine: Quarantine::default(),
             lock,
             terms: Arc::new(TermTable::new(count)),
+            ended_the_dead: Mutex::default(),
             told: Mutex::default(),
             heard: Notify::new(),
             lives: RwLock::default(),

@@ -25,12 +25,13 @@ pub(crate) struct Versions {
     looked: Option<Instant>,
 }
 
-/// A hub that knows only older versions looks whether the store is still for it.
-pub(crate) fn check(shared: &Shared) -> Result<(), Error> {
-    match shared.knows() < NEWEST {
-        true => lives(shared)?.check(shared.knows()),
-        false => Ok(()),
+/// Whether the store is for this hub: one that knows only older versions must look.
+pub(crate) fn fits(shared: &Shared) -> Result<bool, Error> {
+    if shared.knows() == NEWEST {
+        return Ok(true);
     }
+    let fits = lives(shared)?.check(shared.knows());
+    Ok(fits.inspect_err(|error| shared.fail(error.clone())).is_ok())
 }
 
 impl Versions {

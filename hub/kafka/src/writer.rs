@@ -11,7 +11,7 @@ use hub_backbone::{Error, Place};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::group::{Group, Heads, Made, unknown};
+use crate::group::{Group, Heads, Made, Shown, unknown};
 use crate::partition::Partition;
 use crate::revive::revive;
 use crate::shared::Shared;
@@ -163,7 +163,7 @@ impl Writer {
 
     /// Lets everybody see what is durable now: all of it under one lock, then the bells, then the answers.
     fn done(&mut self, made: Made, placed: &Placed) {
-        let (ends, works) = made.show(placed, &mut self.heads, &mut self.shared.change());
+        let Shown { ends, works } = made.show(placed, &mut self.heads, &mut self.shared.change());
         for (place, end) in ends {
             self.shared.announce(self.shared.index(place), end);
         }
