@@ -60,7 +60,8 @@ impl Kafka {
         let opening = tokio::task::spawn_blocking(move || begin(settings));
         let (shared, transactor, from) =
             opening.await.map_err(|error| Error::Io(format!("Kafka: opening failed: {error}")))??;
-        let (jobs, queue) = mpsc::channel(QUEUE_SLOTS + 64);
+        // commits are bounded by their room; the mail of each slot, from two threads, and a little besides must not wait
+        let (jobs, queue) = mpsc::channel(QUEUE_SLOTS + 64 + 2 * usize::from(shared.settings.partitions));
         let mut threads = Threads::default();
         threads.write(&shared, transactor, queue)?;
         let opened = Self {

@@ -14,6 +14,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use hub_backbone::{Error, Place};
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::fence;
@@ -27,6 +28,8 @@ use crate::wire::Mail;
 use crate::work::{Authority, Begun, Job, MailWork, Work};
 
 const LOOK: Duration = Duration::from_millis(200);
+/// How often it is looked for an answer of the writer.
+const ANSWER: Duration = Duration::from_millis(2);
 /// Before slots that could not be read back are tried again.
 const PAUSE: Duration = Duration::from_secs(2);
 /// Mail that is moved at once while a slot is gained.
@@ -129,9 +132,8 @@ impl Keeper {
         let mut taken = mail_taken(&partitions);
         self.send(Job::Install(partitions))?;
         loop {
-            let by = Authority::Assignment(assignment.member.number);
-            let mut newest = taken.clone();
-            restore.mail(&taken, MAIL_BYTES, |mails| self.move_in(by, mails, &mut newest))?;
+            let (number, mut newest) = (assignment.member.number, taken.clone());
+            restore.mail(&taken, MAIL_BYTES, |mails| self.move_in(number, mails, &mut newest))?;
             taken = newest;
             match self.begin(assignment, gained)? {
                 Begun::Behind => {}
@@ -141,8 +143,8 @@ impl Keeper {
     }
 
     /// Moves mail into the logs of slots that are being gained.
-    fn move_in(&self, by: Authority, mails: Vec<Mail>, taken: &mut BTreeMap<u16, u64>) -> Result<(), Error> {
-        let mut by_slot: BTreeMap<u16, Vec<Mail>> = BTreeMap::new();
+    fn move_in(&self, number: u64, mails: Vec<Mail>, taken: &mut BTreeMap<u16, u64>) -> Result<(), Error> {
+        let (by, mut by_slot) = (Authority::Assignment(number), BTreeMap::<u16, Vec<Mail>>::new());
         for mail in mails {
             let _ = taken.insert(mail.place.partition, mail.number + 1);
             by_slot.entry(mail.place.partition).or_default().push(mail);
@@ -153,13 +155,13 @@ impl Keeper {
             self.send(Job::Work(Work::Mail(MailWork { slot, by, mails, ack })))?;
             answers.push(answer);
         }
-        answers.into_iter().try_for_each(|answer| answer.blocking_recv().unwrap_or_else(|_| Err(self.shared.failure())))
+        answers.into_iter().try_for_each(|answer| await_answer(&self.shared, number, answer)?)
     }
 
     fn begin(&self, assignment: &Assignment, gained: &BTreeSet<u16>) -> Result<Begun, Error> {
         let (ack, answer) = oneshot::channel();
         self.send(Job::Begin(assignment.member.clone(), gained.clone(), ack))?;
-        answer.blocking_recv().map_err(|_| self.shared.failure())
+        await_answer(&self.shared, assignment.member.number, answer)
     }
 
     fn send(&self, job: Job) -> Result<(), Error> {
@@ -169,6 +171,21 @@ impl Keeper {
     fn say_opened(&mut self, result: Result<(), Error>) {
         if let Some(opened) = self.opened.take() {
             drop(opened.send(result));
+        }
+    }
+}
+
+/// Waits for an answer of the writer while the assignment with this number is the newest. No longer: the writer itself may
+/// wait then, for the keeper's verdict on the next one.
+pub(crate) fn await_answer<T>(shared: &Shared, number: u64, mut answer: oneshot::Receiver<T>) -> Result<T, Error> {
+    loop {
+        match answer.try_recv() {
+            Ok(answer) => return Ok(answer),
+            Err(TryRecvError::Closed) => return Err(shared.failure()),
+            Err(TryRecvError::Empty) if shared.terms.number() != number || shared.stopped() => {
+                return Err(Error::Io("Kafka: the group has moved on".to_owned()));
+            }
+            Err(TryRecvError::Empty) => sleep(ANSWER),
         }
     }
 }

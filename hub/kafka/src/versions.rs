@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::epochs::{self, Lives, Said};
 use crate::fence;
+use crate::keeper::await_answer;
 use crate::shared::Shared;
 use crate::wire::NEWEST;
 use crate::work::Job;
@@ -30,7 +31,7 @@ pub(crate) fn fits(shared: &Shared) -> Result<bool, Error> {
     if shared.knows() == NEWEST {
         return Ok(true);
     }
-    let fits = lives(shared)?.check(shared.knows());
+    let fits = lives(shared, shared.terms.number())?.check(shared.knows());
     Ok(fits.inspect_err(|error| shared.fail(error.clone())).is_ok())
 }
 
@@ -55,7 +56,7 @@ impl Versions {
 
 fn raise(shared: &Shared, jobs: &mpsc::Sender<Job>) -> Result<bool, Error> {
     let Some(member) = shared.terms.standing().member else { return Ok(false) };
-    let (members, lives) = (fence::members(shared)?, lives(shared)?);
+    let (members, lives) = (fence::members(shared)?, lives(shared, member.number)?);
     if !members.contains(&shared.settings.transactional_id)
         || !members.iter().all(|hub| lives.known_by(hub) >= Some(shared.knows()))
     {
@@ -65,11 +66,13 @@ fn raise(shared: &Shared, jobs: &mpsc::Sender<Job>) -> Result<bool, Error> {
     let record =
         epochs::record(shared.names.epochs(), &shared.epoch, &Said { format: shared.knows(), ..said.clone() })?;
     let (ack, answer) = oneshot::channel();
+    let number = member.number;
     jobs.blocking_send(Job::Raise(member, record, ack)).map_err(|_| shared.failure())?;
-    answer.blocking_recv().unwrap_or_else(|_| Err(shared.failure()))
+    await_answer(shared, number, answer)?
 }
 
-fn lives(shared: &Shared) -> Result<Lives, Error> {
-    let (stopped, wait) = (|| shared.stopped(), || {});
+/// The lives that are known now, if the assignment with this number is still the newest by then.
+fn lives(shared: &Shared, number: u64) -> Result<Lives, Error> {
+    let (stopped, wait) = (|| shared.stopped() || shared.terms.number() != number, || {});
     shared.restore(&stopped, &wait)?.lives().map(|(lives, _)| lives)
 }
