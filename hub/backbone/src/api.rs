@@ -239,7 +239,7 @@ impl Error {
 /// - Positions only move forward; a lower one is ignored.
 /// - `trim` removes records below `before`; the chain goes on.
 ///
-/// Where several hubs work on one log (the cases of [`crate::contract::many`]):
+/// Where several hubs work on one log (the cases of [`crate::contract::Hubs`]):
 /// - A slot has one owner at most. `term` says whether this hub is it; a store of one hub has one term for ever.
 /// - A commit with state or positions of a slot that is not this hub's, or with a basis whose term is over, is [`Error::Lost`],
 ///   and nothing of it is written: not even if the slot was lost and came back.

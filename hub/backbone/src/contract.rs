@@ -9,6 +9,7 @@
 
 mod lives;
 mod log;
+mod many;
 mod state;
 mod together;
 
@@ -20,6 +21,7 @@ use async_trait::async_trait;
 
 pub use lives::*;
 pub use log::*;
+pub use many::*;
 pub use state::*;
 pub use together::*;
 

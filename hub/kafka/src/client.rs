@@ -10,7 +10,7 @@ use rdkafka::Message;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseProducer, DeliveryResult, ProducerContext};
+use rdkafka::producer::{BaseProducer, DeliveryResult, ProducerContext, ThreadedProducer};
 
 use crate::KafkaSettings;
 
@@ -35,7 +35,16 @@ impl ClientContext for Logged {
 
 impl ConsumerContext for Logged {}
 
-fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
+impl ProducerContext for Logged {
+    type DeliveryOpaque = ();
+    fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
+        if let Err((error, _)) = result {
+            tracing::debug!(target: "kafka", "a reply is not delivered: {error}");
+        }
+    }
+}
+
+pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
             tracing::warn!(target: "kafka", "{facility} {text}");
@@ -44,7 +53,7 @@ fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
     }
 }
 
-/// Where records ended up, by the number that each was sent with; 0 is for those that nobody asks about.
+/// Where records ended up, by the number that each was sent with.
 #[derive(Debug, Default)]
 pub(crate) struct Deliveries(Mutex<Vec<(usize, i64)>>);
 
@@ -67,7 +76,9 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = usize;
     fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
         // a record that failed makes its transaction fail, which is where it is dealt with
-        if let (Ok(message), true) = (result, number > 0) {
+        if let Ok(message) = result
+            && message.offset() >= 0
+        {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).push((number, message.offset()));
         }
     }
@@ -90,12 +101,12 @@ pub(crate) fn admin(settings: &KafkaSettings) -> ClientConfig {
     common(settings)
 }
 
-/// The one producer of a hub.
-pub(crate) fn producer(settings: &KafkaSettings) -> Result<BaseProducer<Deliveries>, Error> {
+/// The one producer of a hub, by its transactional id.
+pub(crate) fn producer(settings: &KafkaSettings, id: &str) -> Result<BaseProducer<Deliveries>, Error> {
     let transaction = settings.timeouts.transaction.0.as_millis().max(1_000).to_string();
     let mut config = common(settings);
     let _ = config
-        .set("transactional.id", &settings.transactional_id)
+        .set("transactional.id", id)
         .set("transaction.timeout.ms", transaction)
         .set("compression.type", "zstd")
         .set("linger.ms", "0")
@@ -103,6 +114,35 @@ pub(crate) fn producer(settings: &KafkaSettings) -> Result<BaseProducer<Deliveri
         .set("retry.backoff.ms", "5")
         .set("message.max.bytes", MESSAGE_BYTES_MAX.to_string());
     config.create_with_context(Deliveries::default()).map_err(|error| io("the producer cannot be made", &error))
+}
+
+/// A producer for what nobody relies on.
+pub(crate) fn messenger(settings: &KafkaSettings) -> Result<ThreadedProducer<Logged>, Error> {
+    let mut config = common(settings);
+    let _ = config
+        .set("linger.ms", "0")
+        .set("message.timeout.ms", "10000")
+        .set("queue.buffering.max.messages", "10000")
+        .set("message.max.bytes", MESSAGE_BYTES_MAX.to_string());
+    config.create_with_context(Logged).map_err(|error| io("the producer of replies cannot be made", &error))
+}
+
+/// A member of the group that shares out the slots. Its thread polls every 100 ms.
+pub(crate) fn member<C: ConsumerContext>(settings: &KafkaSettings, context: C) -> Result<BaseConsumer<C>, Error> {
+    let session = settings.timeouts.session.0.as_millis().max(1_000);
+    let mut config = common(settings);
+    let _ = config
+        .set("group.id", group(settings))
+        .set("partition.assignment.strategy", "range")
+        .set("session.timeout.ms", session.to_string())
+        .set("heartbeat.interval.ms", (session / 10).to_string())
+        .set("max.poll.interval.ms", (5 * session).to_string())
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "latest")
+        .set("fetch.wait.max.ms", "500")
+        .set("queued.max.messages.kbytes", "1024");
+    config.create_with_context(context).map_err(|error| io("the member of the group cannot be made", &error))
 }
 
 /// A reader of what is committed; `eof` says when a partition has no more.
@@ -116,7 +156,8 @@ pub(crate) fn consumer(settings: &KafkaSettings, isolation: &str, eof: bool) -> 
         .set("isolation.level", isolation)
         .set("check.crcs", "true")
         .set("enable.partition.eof", eof.to_string())
-        .set("fetch.wait.max.ms", "100")
+        // who waits for the end of a partition hears of it when an empty fetch returns
+        .set("fetch.wait.max.ms", if eof { "10" } else { "100" })
         .set("fetch.message.max.bytes", (2 * MESSAGE_BYTES_MAX).to_string())
         .set("queued.max.messages.kbytes", "4096")
         .set("session.timeout.ms", settings.timeouts.session.0.as_millis().to_string());

@@ -20,6 +20,8 @@ pub(crate) struct Partition {
     /// The offset that the next record gets, and the chain before it.
     pub(crate) end: (Offset, Chain),
     pub(crate) position: Offset,
+    /// Of an inbox: up to where the mail of the slot is in its logs.
+    pub(crate) mail: u64,
     pub(crate) index: Index,
     tail: Tail,
     state: BTreeMap<String, BTreeMap<String, Bytes>>,
@@ -42,6 +44,7 @@ impl Partition {
             first_at: 0,
             end: begin,
             position: 0,
+            mail: 0,
             index: Index::default(),
             tail,
             state: BTreeMap::new(),
@@ -61,10 +64,6 @@ impl Partition {
         (self.first, self.first_at) = ((first.offset, first.chain), first.at);
         self.index.trimmed(first.offset);
         self.tail.drop_below(first.offset);
-    }
-
-    pub(crate) fn begins(&self) -> First {
-        First { offset: self.first.0, chain: self.first.1, at: self.first_at }
     }
 
     /// A page from memory, or `None` if it must be read from a broker.
@@ -99,6 +98,7 @@ impl Partition {
     fn fact(&mut self, key: &str, value: &[u8]) {
         match key {
             wire::POSITION => self.position = self.position.max(wire::read_position(value).unwrap_or(0)),
+            wire::MAIL => self.mail = self.mail.max(wire::read_position(value).unwrap_or(0)),
             wire::FIRST => {
                 if let Some(first) = wire::read_first(value) {
                     self.trimmed(first);

@@ -20,7 +20,7 @@ use crate::index::Hint;
 use crate::links::{Before, corrupt};
 use crate::quarantine::Quarantined;
 use crate::shared::Shared;
-use crate::wire;
+use crate::wire::{self, LogRecord};
 
 /// Consumers that are kept for the next reading; more are made when more read at once.
 const KEPT: usize = 4;
@@ -100,7 +100,7 @@ impl Reader {
     fn bounds(&self, place: Place) -> Bounds {
         let deadline = Instant::now() + self.shared.settings.timeouts.read.0;
         let look = self.shared.look();
-        let partition = &look[self.shared.slot(place)];
+        let partition = &look[self.shared.index(place)];
         Bounds { first: partition.first, end: partition.end.0, deadline }
     }
 
@@ -136,8 +136,8 @@ impl Reader {
         }
         let (mut found, mut bytes) = (Vec::new(), 0usize);
         loop {
-            let (stored, at) = self.next(cursor, page.place, bounds)?;
-            let Some(stored) = self.judge(page, bounds, before, stored, at)? else { continue };
+            let (met, at) = self.next(cursor, page.place, bounds)?;
+            let Some(stored) = self.judge(page, bounds, before, met, at)? else { continue };
             before = Some(Before { sure: before.is_some(), ..Before::sure(stored.offset, stored.chain) });
             let last = stored.offset + 1 >= bounds.end;
             if stored.offset >= page.from {
@@ -156,7 +156,7 @@ impl Reader {
         page: Page,
         bounds: Bounds,
         before: Option<Before>,
-        stored: Stored,
+        LogRecord { stored, mark }: LogRecord,
         at: i64,
     ) -> Result<Option<Stored>, Error> {
         if stored.offset < bounds.first.0 {
@@ -177,7 +177,10 @@ impl Reader {
             Ordering::Greater if !before.sure && stored.offset <= page.from => Ok(Some(stored)),
             Ordering::Greater => Err(self.corrupt(page.place, before.next(), "it is missing; something removed it")),
             Ordering::Equal if before.leads_to(&stored) => Ok(Some(stored)),
-            Ordering::Equal => Err(self.corrupt(page.place, stored.offset, "the content does not fit the chain")),
+            Ordering::Equal => {
+                let detail = format!("the content does not fit the chain{}", self.written_by(mark));
+                Err(self.corrupt(page.place, stored.offset, &detail))
+            }
         }
     }
 
@@ -185,7 +188,7 @@ impl Reader {
     fn go_to(&self, cursor: &Cursor, place: Place, offset: Offset, bounds: Bounds) -> Result<(), Error> {
         let low = self.low(cursor, place)?;
         loop {
-            let hint = self.shared.look()[self.shared.slot(place)].index.find(offset, bounds.first.0, low);
+            let hint = self.shared.look()[self.shared.index(place)].index.find(offset, bounds.first.0, low);
             match hint {
                 Hint::Near(at) => return self.assign(cursor, place, at.max(low)),
                 Hint::Between(from, to) => {
@@ -200,7 +203,7 @@ impl Reader {
     fn note_next(&self, cursor: &Cursor, place: Place, bounds: Bounds) -> Result<(), Error> {
         loop {
             let (met, at) = self.next(cursor, place, bounds)?;
-            if self.shared.change()[self.shared.slot(place)].index.note(met.offset, at) {
+            if self.shared.change()[self.shared.index(place)].index.note(met.stored.offset, at) {
                 return Ok(());
             }
         }
@@ -223,13 +226,13 @@ impl Reader {
     }
 
     /// The next record that a hub wrote.
-    fn next(&self, cursor: &Cursor, place: Place, bounds: Bounds) -> Result<(Stored, i64), Error> {
+    fn next(&self, cursor: &Cursor, place: Place, bounds: Bounds) -> Result<(LogRecord, i64), Error> {
         loop {
             let left = bounds.deadline.saturating_duration_since(Instant::now());
             match cursor.consumer.poll(left) {
                 None => return Err(self.late(place)),
                 Some(Ok(message)) => match self.ours(place, &message) {
-                    Some(stored) => return Ok((stored, message.offset())),
+                    Some(met) => return Ok((met, message.offset())),
                     None => continue,
                 },
                 Some(Err(error)) => self.trouble(place, &error)?,
@@ -237,11 +240,11 @@ impl Reader {
         }
     }
 
-    fn ours(&self, place: Place, message: &BorrowedMessage<'_>) -> Option<Stored> {
+    fn ours(&self, place: Place, message: &BorrowedMessage<'_>) -> Option<LogRecord> {
         if message.partition() != i32::from(place.partition) || message.topic() != self.shared.names.log(place.topic) {
             return None;
         }
-        let read = wire::read_log(message);
+        let read = wire::read_log(message, self.shared.knows());
         read.map_err(|reason| self.report(place, message.offset(), reason)).ok()
     }
 
@@ -269,6 +272,13 @@ impl Reader {
             "Kafka: {place} could not be read within {seconds} s: no broker answers, or another program has a transaction open in {}",
             self.shared.names.log(place.topic)
         ))
+    }
+
+    /// Whose record it is, for people.
+    fn written_by(&self, mark: Option<u64>) -> String {
+        let lives = self.shared.lives();
+        let life = mark.map(|mark| lives.marked(mark).map_or_else(|| format!("{mark:016x}"), str::to_owned));
+        life.map_or_else(String::new, |life| format!(" (it says that life {life} wrote it)"))
     }
 
     fn report(&self, place: Place, at: i64, reason: String) {

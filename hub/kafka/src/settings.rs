@@ -2,11 +2,14 @@
 
 mod security;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hub_backbone::Error;
 use hub_core::{Bytesize, Span};
 use serde::Deserialize;
+
+use crate::wire;
 
 pub use security::{Mechanism, Sasl, Security, Tls};
 
@@ -36,6 +39,14 @@ pub struct KafkaSettings {
     /// Accepts a cluster that can lose what it took: fewer than three copies, retention by time, leaders that are behind.
     #[serde(default)]
     pub relaxed: bool,
+    /// A file that the hub locks while it lives, on a disk of this machine. With it a restart knows that the life before
+    /// is over, and may repeat what that one had begun to send; without it only a person knows.
+    #[serde(default)]
+    pub lock: Option<PathBuf>,
+    /// The newest version of records that this hub knows, 1 or 2. Left out, it is the newest there is; a hub with an older one
+    /// is as a hub of an older release. Hubs write the newest version that all of them know, and never go back.
+    #[serde(default = "default_version")]
+    pub record_version: u8,
     /// How long things may take.
     #[serde(default)]
     pub timeouts: Timeouts,
@@ -50,9 +61,10 @@ pub struct KafkaSettings {
 pub struct Timeouts {
     /// A transaction that is open for longer is ended by the cluster, and the hub with it.
     pub transaction: Span,
-    /// A hub that is silent for longer loses its partitions (when there are several hubs).
+    /// A hub that is silent for longer loses its slots to the others. Brokers allow 6 s and more, unless
+    /// `group.min.session.timeout.ms` says otherwise.
     pub session: Span,
-    /// Making topics and reading state back, when the hub starts.
+    /// Making topics, joining the group and reading state back, when the hub starts.
     pub open: Span,
     /// Reading one page of a log.
     pub read: Span,
@@ -65,6 +77,9 @@ impl Default for Timeouts {
     }
 }
 
+fn default_version() -> u8 {
+    wire::NEWEST
+}
 fn default_prefix() -> String {
     "raccordo".to_owned()
 }
@@ -94,6 +109,8 @@ impl KafkaSettings {
             replication: default_replication(),
             min_insync_replicas: default_min_insync(),
             relaxed: false,
+            lock: None,
+            record_version: default_version(),
             timeouts: Timeouts::default(),
             cache: default_cache(),
         }
@@ -109,6 +126,10 @@ impl KafkaSettings {
             (!is_name(&self.prefix), "`prefix` must be 1 to 200 letters, digits, `.`, `_` or `-`"),
             (!is_name(&self.transactional_id), "`transactional_id` must be 1 to 200 letters, digits, `.`, `_` or `-`"),
             (!(1..=1024).contains(&self.partitions), "`partitions` must be 1 to 1024"),
+            (
+                !(wire::OLDEST..=wire::NEWEST).contains(&self.record_version),
+                "`record_version` must be 1 or 2; leave it out, unless hubs of an older release are to join again",
+            ),
             (self.replication == 0, "`replication` must be at least 1"),
             (
                 self.min_insync_replicas == 0 || self.min_insync_replicas > self.replication,

@@ -19,8 +19,22 @@ use crate::names::Names;
 struct Wanted {
     name: String,
     partitions: i32,
-    compacted: bool,
+    kept: Kept,
 }
+
+/// What becomes of old records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// The hub removes what is finished.
+    ByTheHub,
+    /// The newest of each key stays.
+    Compacted,
+    /// They go after a while: nobody relies on them.
+    AWhile,
+}
+
+/// How long what hubs tell each other is kept: an hour.
+const REPLIES_MS: &str = "3600000";
 
 /// Makes what is missing and checks what is there.
 pub(crate) async fn prepare(settings: &KafkaSettings, names: &Names) -> Result<Admin, Error> {
@@ -48,10 +62,17 @@ pub(crate) async fn prepare(settings: &KafkaSettings, names: &Names) -> Result<A
 
 fn wanted(settings: &KafkaSettings, names: &Names) -> Vec<Wanted> {
     let partitions = i32::from(settings.partitions);
-    let log = |topic| Wanted { name: names.log(topic), partitions, compacted: false };
-    let state = |topic| Wanted { name: names.state(topic), partitions, compacted: true };
-    let epochs = Wanted { name: names.epochs(), partitions: 1, compacted: true };
-    Topic::ALL.into_iter().flat_map(|topic| [log(topic), state(topic)]).chain([epochs]).collect()
+    let topic = |name, partitions, kept| Wanted { name, partitions, kept };
+    let log = |one| topic(names.log(one), partitions, Kept::ByTheHub);
+    let state = |one| topic(names.state(one), partitions, Kept::Compacted);
+    let others = [
+        topic(names.epochs(), 1, Kept::Compacted),
+        topic(names.slots(), partitions, Kept::Compacted),
+        topic(names.mail(), partitions, Kept::ByTheHub),
+        topic(names.shared(), 1, Kept::Compacted),
+        topic(names.replies(), 1, Kept::AWhile),
+    ];
+    Topic::ALL.into_iter().flat_map(|one| [log(one), state(one)]).chain(others).collect()
 }
 
 /// Copies of each partition, and whether all have a leader.
@@ -116,13 +137,16 @@ impl Must {
 /// What holds on every cluster: without it the hub forgets or stops.
 fn musts(topic: &Wanted) -> Vec<Must> {
     let size = Must::at_least("max.message.bytes", MESSAGE_BYTES_MAX, "larger records could not be written");
-    let policy = match topic.compacted {
-        true => Must::be("cleanup.policy", "compact", "state would be removed by time"),
-        false => Must::be("cleanup.policy", "delete", "records would be removed by key"),
+    let policy = match topic.kept {
+        Kept::Compacted => Must::be("cleanup.policy", "compact", "state would be removed by time"),
+        Kept::ByTheHub | Kept::AWhile => Must::be("cleanup.policy", "delete", "records would be removed by key"),
     };
     let time = Must::be("retention.ms", "-1", "the hub itself removes what is finished");
     let bytes = Must::be("retention.bytes", "-1", "the hub itself removes what is finished");
-    if topic.compacted { vec![size, policy] } else { vec![size, policy, time, bytes] }
+    match topic.kept {
+        Kept::Compacted | Kept::AWhile => vec![size, policy],
+        Kept::ByTheHub => vec![size, policy, time, bytes],
+    }
 }
 
 /// What only `relaxed: true` does without.
@@ -220,9 +244,12 @@ fn new_topic<'a>(topic: &'a Wanted, settings: &KafkaSettings, size: &'a str, cop
         .set("max.message.bytes", size)
         .set("min.insync.replicas", copies)
         .set("unclean.leader.election.enable", "false")
-        .set("retention.bytes", "-1")
-        .set("retention.ms", "-1");
-    new.set("cleanup.policy", if topic.compacted { "compact" } else { "delete" })
+        .set("retention.bytes", "-1");
+    match topic.kept {
+        Kept::Compacted => new.set("cleanup.policy", "compact").set("retention.ms", "-1"),
+        Kept::ByTheHub => new.set("cleanup.policy", "delete").set("retention.ms", "-1"),
+        Kept::AWhile => new.set("cleanup.policy", "delete").set("retention.ms", REPLIES_MS),
+    }
 }
 
 fn config(found: ConfigResource) -> Config {
@@ -248,7 +275,7 @@ mod tests {
     #[test]
     fn each_weakness_is_named_with_what_to_do() {
         let mut settings = KafkaSettings::new(["a:1".to_owned()], "hub-1");
-        let topic = Wanted { name: "r.inbox".to_owned(), partitions: 16, compacted: false };
+        let topic = Wanted { name: "r.inbox".to_owned(), partitions: 16, kept: Kept::ByTheHub };
         let found = |settings: &KafkaSettings, known, changes: &[(&str, &str)]| {
             problems(settings, &topic, Some(&known), Some(&config(changes))).join("; ")
         };

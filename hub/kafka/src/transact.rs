@@ -4,6 +4,8 @@
 //! - A request is not answered in time: it is put again. Asking twice for the end of a transaction is harmless.
 //! - The cluster gives the transaction up (a broker was away, a record was not taken): it is aborted, which makes known
 //!   that nothing of it is there, and done again.
+//! - The coordinator of the group refuses us as the member that we were: nothing of it will be there, once it is aborted, and
+//!   what belongs to slots that are still ours is done again under the next assignment.
 //! - Another process has taken our `transactional.id`, or the transaction was open for too long: the cluster refuses us
 //!   for good. We must not ask for the id again, since that would in turn end the process that has it now.
 
@@ -15,12 +17,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use hub_backbone::Error;
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::KafkaSettings;
-use crate::client::{self, Deliveries, Logged, STEP, io};
+use crate::client::{self, Deliveries, STEP, io};
+use crate::terms::Membership;
 use crate::wire;
 
 /// One record to send.
@@ -31,8 +33,6 @@ pub(crate) struct Outgoing {
     pub(crate) key: String,
     pub(crate) value: Option<Bytes>,
     pub(crate) header: Vec<u8>,
-    /// Under which its place is told; 0: nobody asks.
-    pub(crate) number: usize,
 }
 
 /// The position of a consumer, as the cluster's own tools see it.
@@ -50,14 +50,35 @@ pub(crate) struct Consumed {
 #[derive(Debug, Default)]
 pub(crate) struct Transaction {
     pub(crate) records: Vec<Outgoing>,
+    /// Of every slot that it is about. Where there are none, it needs no membership.
     pub(crate) consumed: Vec<Consumed>,
 }
 
-/// The producer of this hub, and the group whose positions it moves.
+/// Where records of a transaction are, by their number in it; those of which the cluster has not said it are missing.
+pub(crate) type Placed = Vec<(usize, i64)>;
+
+/// How a transaction ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// It is durable.
+    Done(Placed),
+    /// Nothing of it is there: the coordinator does not know this member, in this generation.
+    Refused,
+    /// Nothing of it is there, and it may be tried again.
+    Again,
+}
+
+/// The end of a producer.
+#[derive(Debug)]
+pub(crate) struct Over {
+    pub(crate) why: Error,
+    /// Where the records are whose commit was asked for; without any, nothing of it is there.
+    pub(crate) doubt: Placed,
+}
+
+/// The producer of this hub.
 pub(crate) struct Transactor {
     producer: BaseProducer<Deliveries>,
-    /// Only for the group's metadata: with several hubs, its generation fences a stale owner.
-    member: BaseConsumer<Logged>,
     /// Set when the hub goes away: then a result that cannot be had is not asked for any more.
     stop: Arc<AtomicBool>,
 }
@@ -66,6 +87,8 @@ pub(crate) struct Transactor {
 enum Trouble {
     /// Nothing of it is or will be there, once it is aborted.
     Abort(KafkaError),
+    /// The same, and it is of no use to try again as the same member.
+    Refused(KafkaError),
     /// It is over with this producer.
     Over(Error),
 }
@@ -75,6 +98,7 @@ enum Trouble {
 enum Kind {
     Repeat,
     Abort,
+    Refused,
     Over,
 }
 
@@ -82,12 +106,11 @@ impl Transactor {
     /// Makes the producer and takes the `transactional.id`: whoever had it before is fenced, and a transaction that it left
     /// open is aborted, or finished if its end was decided already.
     pub(crate) fn open(settings: &KafkaSettings, stop: Arc<AtomicBool>) -> Result<Self, Error> {
-        let producer = client::producer(settings)?;
-        let member = client::consumer(settings, "read_committed", false)?;
+        let producer = client::producer(settings, &settings.transactional_id)?;
         let deadline = std::time::Instant::now() + settings.timeouts.open.0;
         loop {
             match producer.init_transactions(STEP) {
-                Ok(()) => return Ok(Self { producer, member, stop }),
+                Ok(()) => return Ok(Self { producer, stop }),
                 Err(error) if kind(&error) == Kind::Repeat && std::time::Instant::now() < deadline => {
                     tracing::warn!(target: "kafka", "waiting for the transactional id: {error}");
                     sleep(Duration::from_millis(200));
@@ -97,17 +120,23 @@ impl Transactor {
         }
     }
 
-    /// Carries out a transaction until its result is known. Gives where the numbered records are.
-    pub(crate) fn run(&self, transaction: &Transaction) -> Result<Vec<(usize, i64)>, Error> {
+    /// Carries out a transaction until its result is known.
+    pub(crate) fn run(&self, transaction: &Transaction, member: Option<&Membership>) -> Result<End, Over> {
         let mut pause = Duration::from_millis(50);
         loop {
-            match self.attempt(transaction) {
-                Ok(()) => return Ok(self.producer.context().take()),
-                Err(Trouble::Over(error)) => return Err(error),
+            let mut asked = false;
+            match self.attempt(transaction, member, &mut asked) {
+                Ok(()) => return Ok(End::Done(self.producer.context().take())),
+                Err(Trouble::Over(why)) => return Err(self.over(why, asked)),
+                Err(Trouble::Refused(error)) => {
+                    self.abort().map_err(|why| self.over(why, false))?;
+                    tracing::info!(target: "kafka", "a transaction is refused, the group has moved on: {error}");
+                    return Ok(End::Refused);
+                }
                 Err(Trouble::Abort(error)) => {
-                    self.abort()?;
+                    self.abort().map_err(|why| self.over(why, false))?;
                     if self.stopped() {
-                        return Err(io("closed before a commit could be done", &error));
+                        return Err(self.over(io("closed before a commit could be done", &error), false));
                     }
                     tracing::warn!(target: "kafka", "a transaction is done again: {error}");
                 }
@@ -117,16 +146,24 @@ impl Transactor {
         }
     }
 
-    fn attempt(&self, transaction: &Transaction) -> Result<(), Trouble> {
+    fn over(&self, why: Error, asked: bool) -> Over {
+        let placed = self.producer.context().take();
+        Over { why, doubt: if asked { placed } else { Placed::new() } }
+    }
+
+    /// All records are in the logs before the positions are sent: what can still be committed after the group has moved on
+    /// is seen by who reads the logs then, at least as something undecided.
+    fn attempt(&self, transaction: &Transaction, member: Option<&Membership>, asked: &mut bool) -> Result<(), Trouble> {
         drop(self.producer.context().take());
         self.repeat("begin a transaction", || self.producer.begin_transaction())?;
-        transaction.records.iter().try_for_each(|record| self.send(record))?;
-        self.send_positions(&transaction.consumed)?;
+        (0..).zip(&transaction.records).try_for_each(|(number, record)| self.send(number, record))?;
         self.drain();
+        self.send_positions(&transaction.consumed, member)?;
+        *asked = true;
         self.repeat("commit", || self.producer.commit_transaction(STEP))
     }
 
-    fn send(&self, out: &Outgoing) -> Result<(), Trouble> {
+    fn send(&self, number: usize, out: &Outgoing) -> Result<(), Trouble> {
         loop {
             let record = BaseRecord {
                 topic: &out.topic,
@@ -135,7 +172,7 @@ impl Transactor {
                 key: Some(out.key.as_str()),
                 timestamp: None,
                 headers: Some(wire::headers(&out.header)),
-                delivery_opaque: out.number,
+                delivery_opaque: number,
             };
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
@@ -150,15 +187,15 @@ impl Transactor {
         }
     }
 
-    fn send_positions(&self, consumed: &[Consumed]) -> Result<(), Trouble> {
+    fn send_positions(&self, consumed: &[Consumed], member: Option<&Membership>) -> Result<(), Trouble> {
+        let (false, Some(member)) = (consumed.is_empty(), member) else { return Ok(()) };
         let mut list = TopicPartitionList::new();
         for one in consumed {
             let mut element = list.add_partition(&one.topic, one.partition);
             element.set_offset(rdkafka::Offset::Offset(one.at)).map_err(Trouble::Abort)?;
             element.set_metadata(format!("raccordo {}", one.position));
         }
-        let Some(group) = self.member.group_metadata() else { return Ok(()) };
-        self.repeat("send positions", || self.producer.send_offsets_to_transaction(&list, &group, STEP))
+        self.repeat("send positions", || self.producer.send_offsets_to_transaction(&list, &member.group, STEP))
     }
 
     /// Waits until the library has got rid of every record, well or badly. Its own flush looks every 100 ms only.
@@ -174,7 +211,7 @@ impl Transactor {
             Ok(()) => Ok(()),
             Err(Trouble::Over(error)) => Err(error),
             // there is none to abort: it was not begun
-            Err(Trouble::Abort(_)) => Ok(()),
+            Err(Trouble::Abort(_) | Trouble::Refused(_)) => Ok(()),
         }
     }
 
@@ -191,6 +228,7 @@ impl Transactor {
                     sleep(Duration::from_millis(50));
                 }
                 Kind::Abort => return Err(Trouble::Abort(error)),
+                Kind::Refused => return Err(Trouble::Refused(error)),
                 Kind::Over => return Err(Trouble::Over(over(&format!("cannot {what}"), &error))),
             }
         }
@@ -201,9 +239,18 @@ impl Transactor {
     }
 }
 
+/// What the coordinator of the group says to who is not the member any more that it was.
+const REFUSALS: [RDKafkaErrorCode; 4] = [
+    RDKafkaErrorCode::IllegalGeneration,
+    RDKafkaErrorCode::UnknownMemberId,
+    RDKafkaErrorCode::RebalanceInProgress,
+    RDKafkaErrorCode::FencedInstanceId,
+];
+
 fn kind(error: &KafkaError) -> Kind {
     match error {
         KafkaError::Transaction(error) if error.is_fatal() => Kind::Over,
+        KafkaError::Transaction(error) if REFUSALS.contains(&error.code()) => Kind::Refused,
         KafkaError::Transaction(error) if error.txn_requires_abort() => Kind::Abort,
         KafkaError::Transaction(error) if error.is_retriable() => Kind::Repeat,
         KafkaError::Transaction(error) if error.code() == RDKafkaErrorCode::State => Kind::Abort,
@@ -214,14 +261,7 @@ fn kind(error: &KafkaError) -> Kind {
 
 /// The end of this producer: fenced, or an error after which the result is found by starting again.
 fn over(what: &str, error: &KafkaError) -> Error {
-    let fenced = [
-        RDKafkaErrorCode::Fenced,
-        RDKafkaErrorCode::ProducerFenced,
-        RDKafkaErrorCode::InvalidProducerEpoch,
-        RDKafkaErrorCode::FencedInstanceId,
-        RDKafkaErrorCode::IllegalGeneration,
-        RDKafkaErrorCode::UnknownMemberId,
-    ];
+    let fenced = [RDKafkaErrorCode::Fenced, RDKafkaErrorCode::ProducerFenced, RDKafkaErrorCode::InvalidProducerEpoch];
     let code = match error {
         KafkaError::Transaction(error) => Some(error.code()),
         other => other.rdkafka_error_code(),

@@ -1,72 +1,44 @@
 //! The one thread that writes: it takes what waits, makes one transaction of it, and lets everybody see it at once.
+//!
+//! What is refused because the group has moved on waits for the verdict on the new assignment and is then judged again, one
+//! by one: what is about lost slots is answered with [`Error::Lost`], the rest goes into a new transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use hub_backbone::chain::{Chain, link};
-use hub_backbone::{Change, Commit, Error, Offset, Place, Stored};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use hub_backbone::{Error, Place};
+use serde_json::json;
+use tokio::sync::mpsc;
 
-use crate::epochs::{Said, say};
-use crate::revive::{Witness, revive};
+use crate::group::{Group, Heads, Made, Shown, unknown};
+use crate::partition::Partition;
+use crate::revive::revive;
 use crate::shared::Shared;
-use crate::transact::{Consumed, Outgoing, Transaction, Transactor};
-use crate::wire::{self, First};
+use crate::terms::{Membership, Standing};
+use crate::transact::{Consumed, End, Outgoing, Placed, Transaction, Transactor};
+use crate::wire;
+use crate::work::{Begun, Job, Work};
 
-/// Bytes and commits that one transaction takes, unless a single commit has more.
+/// Bytes and works that one transaction takes, unless a single one has more.
 const GROUP_BYTES: usize = 8 << 20;
-const GROUP_COMMITS: usize = 2_000;
+const GROUP_WORKS: usize = 2_000;
 
-/// What the writer is asked for.
-#[derive(Debug)]
-pub(crate) enum Job {
-    /// A commit of a caller.
-    Commit(CommitJob),
-    /// Marks what is removed.
-    Trim(Place, First, oneshot::Sender<Result<(), Error>>),
-    /// Says something of a life.
-    Say(String, Said, oneshot::Sender<Result<(), Error>>),
-}
-
-#[derive(Debug)]
-pub(crate) struct CommitJob {
-    pub(crate) commit: Commit,
-    pub(crate) bytes: usize,
-    pub(crate) ack: oneshot::Sender<Result<Vec<Offset>, Error>>,
-    pub(crate) _room: Option<OwnedSemaphorePermit>,
-}
+const LOOK: Duration = Duration::from_millis(200);
 
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     transactor: Transactor,
-    /// By slot: the next offset, the chain before it, and the position.
-    heads: Vec<Head>,
-}
-
-#[derive(Clone, Copy)]
-struct Head {
-    next: Offset,
-    chain: Chain,
-    position: Offset,
-}
-
-/// A transaction in the making, and what becomes visible with it.
-#[derive(Default)]
-struct Group {
-    transaction: Transaction,
-    stored: Vec<(Place, Stored)>,
-    changes: Vec<(Place, String, String, Option<Bytes>)>,
-    /// New heads of the partitions that it touches.
-    heads: BTreeMap<Place, Head>,
+    heads: Heads,
+    /// The number of the assignment under which terms wait for this hub's own mail. Commits wait then, too.
+    hold: Option<u64>,
+    deferred: VecDeque<Work>,
 }
 
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>, transactor: Transactor) -> Self {
-        let look = shared.look();
-        let heads = look.iter().map(|one| Head { next: one.end.0, chain: one.end.1, position: one.position }).collect();
-        drop(look);
-        Self { shared, transactor, heads }
+        let heads = Heads::new(shared.settings.partitions);
+        Self { shared, transactor, heads, hold: None, deferred: VecDeque::new() }
     }
 
     /// Works until the queue is closed, or until the first failure, which everybody gets from then on.
@@ -74,21 +46,25 @@ impl Writer {
         let mut held = None;
         while let Some(job) = held.take().or_else(|| jobs.blocking_recv()) {
             match job {
-                Job::Commit(first) => held = self.commit_group(first, &mut jobs),
-                Job::Trim(place, first, ack) => answer(ack, self.trim(place, first)),
-                Job::Say(epoch, said, ack) => answer(ack, self.say(&epoch, &said)),
+                Job::Work(first) => held = self.gather(first, &mut jobs),
+                Job::Install(slots) => self.install(slots),
+                Job::Begin(member, slots, ack) => drop(ack.send(self.begin(&member, &slots))),
+                Job::Forget(slots) => self.forget(&slots.into_iter().collect()),
+                Job::Write(record, ack) => drop(ack.send(self.write(record))),
+                Job::Raise(member, record, ack) => drop(ack.send(self.raise(&member, record))),
             }
+            self.go_on();
         }
     }
 
     /// Commits what waits together with `first`. Gives back a job of another kind that came in between.
-    fn commit_group(&mut self, first: CommitJob, jobs: &mut mpsc::Receiver<Job>) -> Option<Job> {
-        let (mut bytes, mut group, mut held) = (first.bytes, vec![first], None);
-        while bytes < GROUP_BYTES && group.len() < GROUP_COMMITS {
+    fn gather(&mut self, first: Work, jobs: &mut mpsc::Receiver<Job>) -> Option<Job> {
+        let (mut bytes, mut works, mut held) = (first.bytes(), vec![first], None);
+        while bytes < GROUP_BYTES && works.len() < GROUP_WORKS {
             match jobs.try_recv() {
-                Ok(Job::Commit(next)) => {
-                    bytes += next.bytes;
-                    group.push(next);
+                Ok(Job::Work(next)) => {
+                    bytes += next.bytes();
+                    works.push(next);
                 }
                 Ok(other) => {
                     held = Some(other);
@@ -97,156 +73,209 @@ impl Writer {
                 Err(_) => break,
             }
         }
-        self.commit_all(group);
+        self.carry_out(works);
         held
     }
 
-    fn commit_all(&mut self, jobs: Vec<CommitJob>) {
-        let mut group = Group::default();
-        let mut answers = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            answers.push((job.ack, self.add(&mut group, job.commit), job._room));
-        }
-        let result = self.carry_out(group);
-        for (ack, offsets, _room) in answers {
-            answer(ack, result.clone().map(|()| offsets));
+    /// Whether commits wait for a term to begin.
+    fn holds(&mut self) -> bool {
+        self.hold = self.hold.filter(|number| *number == self.shared.terms.number() && !self.shared.stopped());
+        self.hold.is_some()
+    }
+
+    /// What had to wait, if it need not any more.
+    fn go_on(&mut self) {
+        if !self.deferred.is_empty() && !self.holds() {
+            let works = self.deferred.drain(..).collect();
+            self.carry_out(works);
         }
     }
 
-    /// Adds a commit to the group; gives the offsets that its records get.
-    fn add(&self, group: &mut Group, commit: Commit) -> Vec<Offset> {
-        let offsets = commit.outputs.into_iter().map(|(place, record)| {
-            let head = self.head(group, place);
-            let chain = link(&head.chain, head.next, &record.key, &record.bytes);
-            let stored = Stored { offset: head.next, key: record.key, bytes: record.bytes, chain };
-            (head.next, head.chain) = (stored.offset + 1, chain);
-            let offset = stored.offset;
-            group.stored.push((place, stored));
-            offset
-        });
-        let offsets = offsets.collect();
-        for Change { place, space, key, value } in commit.state {
-            let _touched = self.head(group, place);
-            group.changes.push((place, space.to_owned(), key, value));
-        }
-        for (place, position) in commit.positions {
-            let head = self.head(group, place);
-            if position > head.position {
-                head.position = position;
-                let value = Bytes::copy_from_slice(&position.to_be_bytes());
-                group.changes.push((place, String::new(), wire::POSITION.to_owned(), Some(value)));
+    fn carry_out(&mut self, mut works: Vec<Work>) {
+        if self.holds() || !self.deferred.is_empty() {
+            let (commits, others): (Vec<_>, Vec<_>) =
+                works.into_iter().partition(|work| matches!(work, Work::Commit(_)));
+            if self.holds() {
+                self.deferred.extend(commits);
+                works = others;
+            } else {
+                works = self.deferred.drain(..).chain(commits).chain(others).collect();
             }
         }
-        offsets
+        while !works.is_empty() {
+            works = self.attempt(works);
+        }
     }
 
-    fn head<'a>(&self, group: &'a mut Group, place: Place) -> &'a mut Head {
-        group.heads.entry(place).or_insert_with(|| self.heads[self.shared.slot(place)])
+    /// One transaction of all that is allowed. Gives back what must be judged again.
+    fn attempt(&mut self, works: Vec<Work>) -> Vec<Work> {
+        let standing = self.shared.terms.standing();
+        let made = self.make(works, &standing);
+        if made.is_empty() {
+            self.done(made, &Placed::new());
+            return Vec::new();
+        }
+        match self.transact(&made.transaction, standing.member.as_ref()) {
+            Ok(End::Done(placed)) => {
+                self.done(made, &placed);
+                Vec::new()
+            }
+            Ok(End::Again) => made.into_works(),
+            Ok(End::Refused) => {
+                self.await_verdict(standing.member.map_or(0, |member| member.number));
+                made.into_works()
+            }
+            Err(error) => {
+                made.into_works().into_iter().for_each(|work| work.refuse(error.clone()));
+                Vec::new()
+            }
+        }
     }
 
-    /// Makes a group durable, and then visible. A failure ends the backbone: what is durable is found at the next start.
-    fn carry_out(&mut self, mut group: Group) -> Result<(), Error> {
+    fn make(&self, works: Vec<Work>, standing: &Standing) -> Made {
+        let mut group = Group::new(&self.shared.names, &self.heads, standing, self.shared.hand());
+        for work in works {
+            match work.judge(standing) {
+                Ok(()) => group.add(work),
+                Err(lost) => work.refuse(lost),
+            }
+        }
+        group.finish(&self.shared.look())
+    }
+
+    /// Carries out a transaction until its result is known, with as many producers as it takes. A failure ends the backbone:
+    /// what is durable is found at the next start.
+    fn transact(&mut self, transaction: &Transaction, member: Option<&Membership>) -> Result<End, Error> {
         self.shared.check()?;
-        self.fill(&mut group);
-        let found = self.until_known(&group.transaction, self.witness(&group));
-        let found = found.inspect_err(|error| {
+        let end = match self.transactor.run(transaction, member) {
+            Ok(end) => Ok(end),
+            Err(over) if self.shared.stopped() => Err(over.why),
+            Err(over) => revive(&self.shared, transaction, &over).map(|(transactor, there)| {
+                self.transactor = transactor;
+                if there { End::Done(over.doubt) } else { End::Again }
+            }),
+        };
+        end.inspect_err(|error| {
             tracing::error!(target: "kafka", "the backbone ends: {error}");
             self.shared.fail(error.clone());
-        })?;
-        self.show(group, &found);
-        Ok(())
+        })
     }
 
-    /// Carries out a transaction, with as many producers as it takes. Gives where its records are, as far as it was said.
-    fn until_known(&mut self, transaction: &Transaction, witness: Option<Witness>) -> Result<Vec<(usize, i64)>, Error> {
-        loop {
-            let why = match self.transactor.run(transaction) {
-                Ok(found) => return Ok(found),
-                Err(why) if self.shared.stopped() => return Err(why),
-                Err(why) => why,
-            };
-            let there;
-            (self.transactor, there) = revive(&self.shared, witness, why)?;
-            if there {
-                return Ok(Vec::new());
+    /// Lets everybody see what is durable now: all of it under one lock, then the bells, then the answers.
+    fn done(&mut self, made: Made, placed: &Placed) {
+        let Shown { ends, works } = made.show(placed, &mut self.heads, &mut self.shared.change());
+        for (place, end) in ends {
+            self.shared.announce(self.shared.index(place), end);
+        }
+        for (work, offsets) in works {
+            match work {
+                Work::Commit(work) => drop(work.ack.send(Ok(offsets))),
+                Work::Mail(work) => drop(work.ack.send(Ok(()))),
+                Work::Trim(.., ack) => drop(ack.send(Ok(()))),
             }
         }
     }
 
-    /// A log by which the group is known to be there.
-    fn witness(&self, group: &Group) -> Option<Witness> {
-        let (place, _) = group.stored.first()?;
-        let before = self.heads[self.shared.slot(*place)].next;
-        Some(Witness { place: *place, before, after: group.heads.get(place)?.next })
-    }
-
-    /// Makes the transaction of a group: its records, its changes, and the position of every partition that it touches.
-    fn fill(&self, group: &mut Group) {
-        let names = &self.shared.names;
-        for (number, (place, stored)) in group.stored.iter().enumerate() {
-            group.transaction.records.push(Outgoing {
-                topic: names.log(place.topic),
-                partition: i32::from(place.partition),
-                key: stored.key.clone(),
-                value: Some(stored.bytes.clone()),
-                header: wire::log_header(stored.offset, &stored.chain),
-                number: number + 1,
-            });
-        }
-        for (place, space, key, value) in &group.changes {
-            group.transaction.records.push(Outgoing {
-                topic: names.state(place.topic),
-                partition: i32::from(place.partition),
-                key: wire::state_key(space, key),
-                value: value.clone(),
-                header: wire::state_header(*place, space, key, value.as_ref()),
-                number: 0,
-            });
-        }
-        let look = self.shared.look();
-        group.transaction.consumed.extend(group.heads.iter().map(|(place, head)| Consumed {
-            topic: names.log(place.topic),
-            partition: i32::from(place.partition),
-            at: look[self.shared.slot(*place)].index.not_beyond(head.position),
-            position: head.position,
-        }));
-    }
-
-    /// Lets everybody see what is durable now: all of it under one lock, and then the bells.
-    fn show(&mut self, group: Group, found: &[(usize, i64)]) {
-        let at: BTreeMap<usize, i64> = found.iter().copied().collect();
-        let mut partitions = self.shared.change();
-        for (number, (place, stored)) in group.stored.into_iter().enumerate() {
-            let known = at.get(&(number + 1)).copied();
-            partitions[self.shared.slot(place)].appended(stored, known);
-        }
-        for (place, space, key, value) in group.changes {
-            partitions[self.shared.slot(place)].change(&space, key, value);
-        }
-        drop(partitions);
-        for (place, head) in group.heads {
-            let slot = self.shared.slot(place);
-            self.heads[slot] = head;
-            self.shared.announce(slot, head.next);
+    /// Waits until it is clear which slots are still this hub's. The cluster tells the member soon; if it does not, the
+    /// member is to ask.
+    fn await_verdict(&self, refused: u64) {
+        let (begun, mut asked) = (Instant::now(), false);
+        while !self.shared.terms.await_verdict(refused, LOOK) && !self.shared.stopped() && self.shared.check().is_ok() {
+            if !asked && begun.elapsed() > 3 * self.shared.settings.timeouts.session.0 {
+                self.shared.terms.ask_to_rejoin();
+                asked = true;
+            }
         }
     }
 
-    fn trim(&mut self, place: Place, first: First) -> Result<(), Error> {
-        let mut group = Group::default();
-        let _touched = self.head(&mut group, place);
-        group.changes.push((place, String::new(), wire::FIRST.to_owned(), Some(wire::first_value(first))));
-        self.carry_out(group)
+    fn install(&mut self, slots: Vec<(Place, Partition)>) {
+        for (place, partition) in slots {
+            self.heads.install(place, &partition);
+            let (index, end) = (self.shared.index(place), partition.end.0);
+            self.shared.change()[index] = partition;
+            self.shared.announce(index, end);
+        }
     }
 
-    fn say(&mut self, epoch: &str, said: &Said) -> Result<(), Error> {
-        self.shared.check()?;
-        let transaction = say(self.shared.names.epochs(), epoch, said)?;
-        let done = self.until_known(&transaction, None).map(drop);
-        done.inspect_err(|error| self.shared.fail(error.clone()))
+    /// Frees the memory of slots without a term, and lets commits go on.
+    fn forget(&mut self, slots: &BTreeSet<u16>) {
+        self.hold = None;
+        let gone = slots.iter().copied().filter(|slot| self.shared.terms.term(*slot).is_none()).collect();
+        self.install(unknown(&gone));
     }
-}
 
-/// A caller that has given up is no error.
-fn answer<T>(ack: oneshot::Sender<T>, value: T) {
-    drop(ack.send(value));
+    fn begin(&mut self, member: &Membership, slots: &BTreeSet<u16>) -> Begun {
+        let behind = slots.iter().any(|slot| self.heads.is_behind(*slot));
+        if behind && self.hold != Some(member.number) {
+            self.hold = Some(member.number);
+            return Begun::Behind;
+        }
+        slots.iter().for_each(|slot| self.heads.caught_up(*slot));
+        let begun = self.claim(member, slots);
+        self.hold = None;
+        begun
+    }
+
+    /// Writes down that the slots are this hub's now, and begins the terms.
+    fn claim(&mut self, member: &Membership, slots: &BTreeSet<u16>) -> Begun {
+        loop {
+            let standing = Standing { member: Some(member.clone()), ..self.shared.terms.standing() };
+            let mut group = Group::new(&self.shared.names, &self.heads, &standing, self.shared.hand());
+            for slot in slots {
+                let _number = group.send(self.claim_of(*slot));
+                group.touch(*slot);
+            }
+            let made = group.finish(&self.shared.look());
+            if self.shared.terms.number() != member.number {
+                return Begun::Stale;
+            }
+            match self.transact(&made.transaction, Some(member)) {
+                Ok(End::Done(placed)) => return self.claimed(member, slots, &placed),
+                Ok(End::Again) => {}
+                Ok(End::Refused) | Err(_) => return Begun::Stale,
+            }
+        }
+    }
+
+    fn claimed(&self, member: &Membership, slots: &BTreeSet<u16>, placed: &Placed) -> Begun {
+        let at = |number: usize| placed.iter().find(|(one, _)| *one == number).map_or(-1, |(_, at)| *at);
+        let claims: Vec<_> = slots.iter().enumerate().map(|(number, slot)| (*slot, at(number))).collect();
+        if self.shared.terms.begin(member.number, &claims) { Begun::Yes } else { Begun::Stale }
+    }
+
+    fn claim_of(&self, slot: u16) -> Outgoing {
+        let (hub, epoch) = (&self.shared.settings.transactional_id, &self.shared.epoch);
+        Outgoing {
+            topic: self.shared.names.slots(),
+            partition: i32::from(slot),
+            key: slot.to_string(),
+            value: Some(json!({ "hub": hub, "epoch": epoch }).to_string().into()),
+            header: wire::plain_header(),
+        }
+    }
+
+    /// Writes a record that belongs to no slot. Written twice it says the same.
+    fn write(&mut self, record: Outgoing) -> Result<(), Error> {
+        let transaction = Transaction { records: vec![record], ..Transaction::default() };
+        loop {
+            match self.transact(&transaction, None)? {
+                End::Done(_) => return Ok(()),
+                End::Again | End::Refused => {}
+            }
+        }
+    }
+
+    /// Says that this hub writes the newest version from now on, if the group is still the one that was looked at.
+    fn raise(&mut self, member: &Membership, record: Outgoing) -> Result<bool, Error> {
+        // no slot is touched: any position carries the membership
+        let consumed = Consumed { topic: self.shared.names.slots(), partition: 0, at: 0, position: 0 };
+        let transaction = Transaction { records: vec![record], consumed: vec![consumed] };
+        loop {
+            match self.transact(&transaction, Some(member))? {
+                End::Done(_) => return Ok(true),
+                End::Again => {}
+                End::Refused => return Ok(false),
+            }
+        }
+    }
 }

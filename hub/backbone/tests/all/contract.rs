@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hub_backbone::contract::Harness;
+use hub_backbone::contract::{Harness, Hubs, PARTITIONS};
 use hub_backbone::rusqlite::Connection;
-use hub_backbone::{Backbone, Embedded, Memory, Offset, Place};
+use hub_backbone::{Backbone, Cluster, Embedded, Memory, Offset, Place};
 use tempfile::TempDir;
 
 use crate::{file, folder, open};
@@ -57,6 +57,47 @@ impl Harness for OnEmbedded {
         self.store = Arc::new(open(&self.folder));
         changed == 1
     }
+}
+
+/// Hubs on a log in memory; the slots are dealt out by hand.
+struct InMemory {
+    cluster: Cluster,
+    hubs: Vec<Arc<Memory>>,
+    alive: Vec<usize>,
+}
+
+impl InMemory {
+    fn fresh() -> Self {
+        Self { cluster: Cluster::new(PARTITIONS), hubs: Vec::new(), alive: Vec::new() }
+    }
+    /// Gives each hub that lives its part, in their order.
+    fn deal(&self) {
+        for slot in 0..PARTITIONS {
+            let turn = usize::from(slot) * self.alive.len() / usize::from(PARTITIONS);
+            let hub = self.alive.get(turn).map(|number| &*self.hubs[*number]);
+            self.cluster.assign(slot, hub);
+        }
+    }
+}
+
+#[async_trait]
+impl Hubs for InMemory {
+    async fn join(&mut self) -> Arc<dyn Backbone> {
+        let hub = Arc::new(self.cluster.join());
+        self.alive.push(self.hubs.len());
+        self.hubs.push(Arc::clone(&hub));
+        self.deal();
+        hub
+    }
+    async fn leave(&mut self, number: usize) {
+        self.hubs[number].bury();
+        self.alive.retain(|alive| *alive != number);
+        self.deal();
+    }
+}
+
+mod many_in_memory {
+    hub_backbone::many_hubs_tests!(async || Some(super::InMemory::fresh()));
 }
 
 mod memory {

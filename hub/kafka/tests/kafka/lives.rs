@@ -89,3 +89,30 @@ async fn a_dead_life_is_declared_over() {
     assert!(store.is_over(&epoch), "in the next life, too");
     store.close().await;
 }
+
+/// The lock of a dead process is free: whoever has it next knows that the lives under it are over, and no others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_free_lock_proves_a_life_over() {
+    let Some(broker) = broker() else { return };
+    let folder = std::env::temp_dir().join(format!("raccordo-kafka-{}", uuid::Uuid::now_v7().simple()));
+    std::fs::create_dir(&folder).expect("a folder");
+    let mut settings = settings(broker, 1);
+    let unlocked = open(&settings).await;
+    settings.lock = Some(folder.join("hub.lock"));
+    settings.transactional_id.push_str("-2");
+    let locked = open(&settings).await;
+    let mut second = settings.clone();
+    second.transactional_id.push_str("-3");
+    assert!(
+        matches!(hub_kafka::Kafka::open(second.clone()).await, Err(Error::Fenced(text)) if text.contains("hub.lock"))
+    );
+    let lives = [unlocked.epoch().to_owned(), locked.epoch().to_owned()];
+    drop((unlocked, locked));
+    let store = open(&second).await;
+    assert!(!store.is_over(&lives[0]), "it had no lock");
+    assert!(store.is_over(&lives[1]), "its lock is free");
+    let store = reopen(store, &second).await;
+    assert!(store.is_over(&lives[1]), "in the next life, too");
+    store.close().await;
+    std::fs::remove_dir_all(&folder).expect("removed");
+}

@@ -4,10 +4,13 @@ mod away;
 mod broker;
 mod contract;
 mod crash;
+mod faults;
 mod foreign;
 mod lives;
+mod many;
 mod raw;
 mod refused;
+mod rolling;
 mod speed;
 
 use hub_kafka::{Kafka, KafkaSettings};
