@@ -12,6 +12,7 @@ use hub_backbone::{Backbone, Commit, Error, Offset, Place, Stored};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::KafkaSettings;
+use crate::client;
 use crate::epochs::Said;
 use crate::names::Names;
 use crate::quarantine::{Quarantine, Quarantined};
@@ -53,6 +54,7 @@ impl Kafka {
     pub async fn open(settings: KafkaSettings) -> Result<Self, Error> {
         settings.check()?;
         let names = Names::new(&settings.prefix);
+        first_word(&settings).await?;
         let admin = topics::prepare(&settings, &names).await?;
         let opening = tokio::task::spawn_blocking(move || begin(settings, &names));
         let (shared, transactor) =
@@ -141,6 +143,13 @@ impl Kafka {
         admit_place(place, self.shared.settings.partitions)?;
         Ok(look(&self.shared.look()[self.shared.slot(place)]))
     }
+}
+
+/// Finds out, before anything else, why a cluster would not talk to this hub.
+async fn first_word(settings: &KafkaSettings) -> Result<(), Error> {
+    let settings = settings.clone();
+    let word = tokio::task::spawn_blocking(move || client::reach(&settings, settings.timeouts.open.0.min(6 * client::STEP)));
+    word.await.unwrap_or_else(|error| Err(Error::Io(format!("Kafka: opening failed: {error}"))))
 }
 
 /// The part of opening that blocks.

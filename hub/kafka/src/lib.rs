@@ -27,6 +27,7 @@ mod restore;
 mod revive;
 mod settings;
 mod shared;
+mod tokens;
 mod topics;
 mod transact;
 mod wire;
@@ -34,4 +35,4 @@ mod writer;
 
 pub use kafka::Kafka;
 pub use quarantine::Quarantined;
-pub use settings::{KafkaSettings, Mechanism, Sasl, Security, Timeouts, Tls};
+pub use settings::{KafkaSettings, Mechanism, Sasl, Security, Timeouts, Tls, TokenSource};

@@ -1,6 +1,7 @@
 //! What an authority says about its cluster. The doc comments are the manual.
 
 mod security;
+mod token;
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use hub_core::{Bytesize, Span};
 use serde::Deserialize;
 
 pub use security::{Mechanism, Sasl, Security, Tls};
+pub use token::TokenSource;
 
 /// A hub on Apache Kafka 4.x.
 #[derive(Clone, Debug, Deserialize)]
@@ -120,7 +122,7 @@ impl KafkaSettings {
             ),
         ];
         let found = problem.into_iter().find(|(wrong, _)| *wrong);
-        found.map_or(Ok(()), |(_, text)| Err(Error::Io(format!("backbone.kafka: {text}"))))
+        found.map_or_else(|| self.security.check(), |(_, text)| Err(Error::Io(format!("backbone.kafka: {text}"))))
     }
 }
 
