@@ -38,7 +38,7 @@ impl Own {
 
 impl Drop for Own {
     fn drop(&mut self) {
-        drop(run("stop", &self.0, &[]));
+        drop(run("stop", &self.0, &[] as &[&str]));
         drop(std::fs::remove_dir_all(Path::new(&self.0)));
     }
 }

@@ -1,5 +1,6 @@
 //! The broker of a test run, and settings for a store of a test's own.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -36,7 +37,7 @@ fn start() -> Result<String, String> {
 }
 
 /// Runs a command of the script; gives what it says.
-pub(crate) fn run(command: &str, folder: &Path, options: &[&str]) -> Result<String, String> {
+pub(crate) fn run(command: &str, folder: &Path, options: &[impl AsRef<OsStr>]) -> Result<String, String> {
     let script = root().join("examples/kafka/kafka");
     let done = Command::new(script).arg(command).arg(folder).args(options).output();
     let done = done.map_err(|error| format!("examples/kafka/kafka: {error}"))?;

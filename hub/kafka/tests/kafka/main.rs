@@ -8,6 +8,7 @@ mod foreign;
 mod lives;
 mod raw;
 mod refused;
+mod security;
 mod speed;
 
 use hub_kafka::{Kafka, KafkaSettings};
