@@ -72,3 +72,32 @@ async fn the_exit_code_says_how_the_hub_is_and_the_screen_why() {
     assert_eq!(gone.status.code(), Some(2), "it cannot be asked");
     assert!(String::from_utf8_lossy(&gone.stderr).contains("the hub does not answer"));
 }
+
+/// `raccordo health` with a configuration that names the address at which the hub answers.
+fn health(dir: &Path, address: &str) -> Output {
+    let config = dir.join("health.yaml");
+    std::fs::write(&config, format!("admin: {{ bind: '{address}' }}\n")).expect("writable");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raccordo"));
+    command.arg("health").arg("--config").arg(config).output().expect("it runs")
+}
+
+#[tokio::test]
+async fn health_says_whether_the_hub_is_ready() {
+    let dir = tempfile::tempdir().expect("folder");
+    let config = configure(dir.path());
+    let life = Life::begin(&config);
+    let address = life.admin.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let _trouble = until(&life, 1).await;
+    let not_ready = health(dir.path(), &address);
+    assert_eq!(not_ready.status.code(), Some(1), "{not_ready:?}");
+    assert!(String::from_utf8_lossy(&not_ready.stdout).contains("route consegne"), "{not_ready:?}");
+
+    std::fs::create_dir(dir.path().join("dentro")).expect("folder");
+    let _well = until(&life, 0).await;
+    assert_eq!(health(dir.path(), &address).status.code(), Some(0));
+
+    drop(life);
+    let gone = health(dir.path(), &address);
+    assert_eq!(gone.status.code(), Some(2), "{gone:?}");
+    assert!(String::from_utf8_lossy(&gone.stderr).contains("does not answer"), "{gone:?}");
+}
