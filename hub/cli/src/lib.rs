@@ -8,6 +8,7 @@ mod app;
 mod audit;
 #[cfg(feature = "simulators")]
 mod bench;
+mod blobs;
 mod bundle;
 mod client;
 mod command;

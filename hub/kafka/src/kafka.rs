@@ -148,7 +148,8 @@ impl Kafka {
 /// Finds out, before anything else, why a cluster would not talk to this hub.
 async fn first_word(settings: &KafkaSettings) -> Result<(), Error> {
     let settings = settings.clone();
-    let word = tokio::task::spawn_blocking(move || client::reach(&settings, settings.timeouts.open.0.min(6 * client::STEP)));
+    let word =
+        tokio::task::spawn_blocking(move || client::reach(&settings, settings.timeouts.open.0.min(6 * client::STEP)));
     word.await.unwrap_or_else(|error| Err(Error::Io(format!("Kafka: opening failed: {error}"))))
 }
 

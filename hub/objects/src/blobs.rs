@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hub_backbone::{Alarm, AlarmKind, BLOB_BYTES_MAX, Blobs, Error};
+use object_store::ObjectStoreExt;
 use object_store::aws::AmazonS3;
 use object_store::path::Path;
-use object_store::ObjectStoreExt;
 use sha2::{Digest, Sha256};
 
 use crate::S3Settings;
@@ -161,7 +161,9 @@ fn is_name(sha256: &str) -> bool {
 
 fn check_size(bytes: usize) -> Result<(), Error> {
     match bytes > BLOB_BYTES_MAX {
-        true => Err(Error::TooLarge { key: format!("for the blob store (which has room for {BLOB_BYTES_MAX})"), bytes }),
+        true => {
+            Err(Error::TooLarge { key: format!("for the blob store (which has room for {BLOB_BYTES_MAX})"), bytes })
+        }
         false => Ok(()),
     }
 }

@@ -23,12 +23,12 @@ pub(crate) fn failed(settings: &S3Settings, what: &str, key: &str, error: &Error
 
 /// Whether it is the bucket that is missing; a missing object is an answer.
 pub(crate) fn no_bucket(error: &Error) -> bool {
-    matches!(error, Error::NotFound { source, .. } if chain(&**source).contains("NoSuchBucket"))
+    matches!(error, Error::NotFound { source, .. } if chain(&**source).any(|text| text.contains("NoSuchBucket")))
 }
 
-/// The store's words on one line, without anything that is ours to keep.
+/// The store's words on one line, without anything that is ours to keep. The innermost cause says most.
 fn words(settings: &S3Settings, error: &Error) -> String {
-    let mut text = chain(error);
+    let mut text = chain(error).last().unwrap_or_default();
     for secret in [settings.secret_key.expose(), settings.access_key.expose()] {
         text = text.replace(secret.as_str(), "***");
     }
@@ -36,8 +36,7 @@ fn words(settings: &S3Settings, error: &Error) -> String {
     plain.take(REASON_CHARS_MAX).collect()
 }
 
-/// An error with its causes, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string);
-    causes.fold(error.to_string(), |text, cause| if text.contains(&cause) { text } else { format!("{text}: {cause}") })
+/// An error and its causes.
+fn chain(error: &dyn std::error::Error) -> impl Iterator<Item = String> {
+    std::iter::successors(Some(error), |cause| cause.source()).map(ToString::to_string)
 }

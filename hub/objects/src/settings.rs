@@ -66,10 +66,22 @@ impl S3Settings {
                 self.endpoint.starts_with("http://") && !self.insecure,
                 "`endpoint` is not encrypted; write `https://`, or `insecure: true` to accept it",
             ),
-            (self.bucket.is_empty() || !plain(&self.bucket) || self.bucket.contains('/'), "`bucket` must be the name of a bucket"),
-            (self.prefix.is_empty() || self.prefix.len() > 200 || !plain(&self.prefix), "`prefix` must be 1 to 200 letters, digits, `.`, `_`, `-` or `/`"),
-            (self.access_key.expose().is_empty() || self.secret_key.expose().is_empty(), "`access_key` and `secret_key` are both needed"),
-            (self.timeout.0.is_zero() || self.patience.0.is_zero(), "`timeout` and `patience` must be longer than nothing"),
+            (
+                self.bucket.is_empty() || !plain(&self.bucket) || self.bucket.contains('/'),
+                "`bucket` must be the name of a bucket",
+            ),
+            (
+                self.prefix.is_empty() || self.prefix.len() > 200 || !plain(&self.prefix),
+                "`prefix` must be 1 to 200 letters, digits, `.`, `_`, `-` or `/`",
+            ),
+            (
+                self.access_key.expose().is_empty() || self.secret_key.expose().is_empty(),
+                "`access_key` and `secret_key` are both needed",
+            ),
+            (
+                self.timeout.0.is_zero() || self.patience.0.is_zero(),
+                "`timeout` and `patience` must be longer than nothing",
+            ),
         ];
         let found = problem.into_iter().find(|(wrong, _)| *wrong);
         found.map_or(Ok(()), |(_, text)| Err(Error::Io(format!("blobs.s3: {text}"))))
@@ -84,7 +96,8 @@ mod tests {
         serde_json::from_str(text).expect("settings")
     }
 
-    const LEAST: &str = r#"{"endpoint": "https://s3.example.org", "bucket": "blobs", "access_key": "hub", "secret_key": "hunter2"}"#;
+    const LEAST: &str =
+        r#"{"endpoint": "https://s3.example.org", "bucket": "blobs", "access_key": "hub", "secret_key": "hunter2"}"#;
 
     #[test]
     fn little_need_be_said_and_nothing_is_shown() {

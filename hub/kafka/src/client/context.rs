@@ -62,7 +62,9 @@ impl ClientContext for Logged {
 
     fn error(&self, error: KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed | RDKafkaErrorCode::SSL) => {
+            Some(
+                RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed | RDKafkaErrorCode::SSL,
+            ) => {
                 self.refuse(reason);
             }
             _ => tracing::debug!(target: "kafka", "{error}: {reason}"),

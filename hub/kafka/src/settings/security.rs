@@ -101,11 +101,17 @@ impl Sasl {
     fn problem(&self) -> Option<&'static str> {
         let named = self.username.is_some() || self.password.is_some();
         match self.mechanism {
-            Mechanism::OauthBearer if self.token.is_none() => Some("OAUTHBEARER needs `token: { file: ... }` or `endpoint`"),
-            Mechanism::OauthBearer if named => Some("OAUTHBEARER has no `username` and `password`: its token says who it is"),
+            Mechanism::OauthBearer if self.token.is_none() => {
+                Some("OAUTHBEARER needs `token: { file: ... }` or `endpoint`")
+            }
+            Mechanism::OauthBearer if named => {
+                Some("OAUTHBEARER has no `username` and `password`: its token says who it is")
+            }
             Mechanism::OauthBearer => self.token.as_ref().and_then(TokenSource::problem),
             _ if self.token.is_some() => Some("`token` is for `mechanism: OAUTHBEARER`"),
-            _ if self.username.is_none() || self.password.is_none() => Some("`username` and `password` are both needed"),
+            _ if self.username.is_none() || self.password.is_none() => {
+                Some("`username` and `password` are both needed")
+            }
             _ => None,
         }
     }

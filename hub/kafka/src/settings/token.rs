@@ -37,7 +37,9 @@ impl TokenSource {
         match (&self.file, &self.endpoint) {
             (Some(_), None) if self.client_id.is_none() && self.client_secret.is_none() => None,
             (Some(_), None) => Some("`client_id` and `client_secret` are for `endpoint`, not for `file`"),
-            (None, Some(url)) if !url.starts_with("https://") => Some("`endpoint` must begin with `https://`: a secret is sent there"),
+            (None, Some(url)) if !url.starts_with("https://") => {
+                Some("`endpoint` must begin with `https://`: a secret is sent there")
+            }
             (None, Some(_)) if known => None,
             (None, Some(_)) => Some("`endpoint` needs `client_id` and `client_secret`"),
             _ => Some("`token` needs either `file` or `endpoint`"),

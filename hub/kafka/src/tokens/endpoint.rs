@@ -31,7 +31,8 @@ pub(super) fn ask(source: &TokenSource, now: SystemTime) -> Result<Token, String
 }
 
 fn on_runtime(source: &TokenSource) -> Result<Answer, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(async {
         let asked = tokio::time::timeout(PATIENCE, post(source)).await;
         asked.unwrap_or_else(|_| Err(format!("no answer in {} s", PATIENCE.as_secs())))

@@ -23,8 +23,10 @@ struct Payload {
 pub(super) fn claims(token: &str) -> Result<Claims, String> {
     let payload = token.split('.').nth(1).filter(|_| token.split('.').count() == 3);
     let payload = payload.ok_or("it is not a JSON Web Token (three parts with dots between them)")?;
-    let bytes = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).map_err(|_| "its second part is not base64url")?;
-    let payload: Payload = serde_json::from_slice(&bytes).map_err(|_| "its second part is not JSON with `exp` and `sub`")?;
+    let bytes =
+        URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).map_err(|_| "its second part is not base64url")?;
+    let payload: Payload =
+        serde_json::from_slice(&bytes).map_err(|_| "its second part is not JSON with `exp` and `sub`")?;
     let seconds = payload.exp.ok_or("it has no `exp`: nobody knows for how long it is good")?;
     let after = Duration::try_from_secs_f64(seconds).map_err(|_| "its `exp` is not a time")?;
     let exp = SystemTime::UNIX_EPOCH.checked_add(after).ok_or("its `exp` is not a time")?;
@@ -49,7 +51,8 @@ mod tests {
     #[test]
     fn what_is_none_is_refused_without_being_shown() {
         let bad = ["", "hunter2", "a.hunter2", "a.hunt!er2.b", "a.b.c.d"].map(str::to_owned);
-        let ends = [r#"{"sub": "hunter2"}"#, r#"{"exp": -1}"#, r#"{"exp": 1e300}"#, r#"{"exp": "hunter2"}"#, "[]"].map(token);
+        let ends =
+            [r#"{"sub": "hunter2"}"#, r#"{"exp": -1}"#, r#"{"exp": 1e300}"#, r#"{"exp": "hunter2"}"#, "[]"].map(token);
         for text in bad.into_iter().chain(ends) {
             let reason = claims(&text).expect_err("it is none");
             assert!(!reason.contains("hunt"), "{reason}");

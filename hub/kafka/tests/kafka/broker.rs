@@ -29,11 +29,25 @@ pub(crate) fn folder() -> PathBuf {
 
 /// All processes of a test run share this one.
 fn start() -> Result<String, String> {
-    let folder = folder();
-    if !folder.join("jars").is_dir() {
-        return Err(format!("there is no broker in {}: `examples/kafka/kafka get target/kafka`", folder.display()));
-    }
+    let folder = found()?;
     run("start", &folder, &["--fresh", "--for", STAYS])
+}
+
+fn found() -> Result<PathBuf, String> {
+    let folder = folder();
+    match folder.join("jars").is_dir() {
+        true => Ok(folder),
+        false => Err(format!("there is no broker in {}: `examples/kafka/kafka get target/kafka`", folder.display())),
+    }
+}
+
+/// For a test with brokers of its own: a new folder with the jars in it. `None`: there are none, and the reason is said.
+pub(crate) fn own_folder() -> Option<PathBuf> {
+    let shared = found().map_err(|reason| missing(&reason)).ok()?;
+    let own = shared.with_file_name(format!("kafka-{}", uuid::Uuid::now_v7().simple()));
+    std::fs::create_dir_all(&own).expect("a folder");
+    std::os::unix::fs::symlink(shared.join("jars"), own.join("jars")).expect("a link");
+    Some(own)
 }
 
 /// Runs a command of the script; gives what it says.

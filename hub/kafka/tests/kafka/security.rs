@@ -106,9 +106,21 @@ async fn certificates(broker: &Guarded) {
         gets_in("a certificate", through(&broker.certificates, with(papers.client()))),
         gets_in("a key with a password", through(&broker.certificates, locked)),
         stays_out("a key with a wrong password", through(&broker.certificates, wrongly_locked), &["security", "key"]),
-        stays_out("an expired certificate", through(&broker.certificates, with(papers.expired())), &["security", "expired"]),
-        stays_out("no certificate", through(&broker.certificates, Security { tls: Some(trusting(papers)), sasl: None }), &["security", "certificate"]),
-        stays_out("a broker of another authority", through(&broker.passwords, of_stranger), &["security", "certificate verify failed"]),
+        stays_out(
+            "an expired certificate",
+            through(&broker.certificates, with(papers.expired())),
+            &["security", "expired"]
+        ),
+        stays_out(
+            "no certificate",
+            through(&broker.certificates, Security { tls: Some(trusting(papers)), sasl: None }),
+            &["security", "certificate"]
+        ),
+        stays_out(
+            "a broker of another authority",
+            through(&broker.passwords, of_stranger),
+            &["security", "certificate verify failed"]
+        ),
         stays_out("a missing file", through(&broker.certificates, no_file), &["security", "/no/such/ca.pem"]),
     );
 }
@@ -170,7 +182,15 @@ async fn an_endpoint(broker: &Guarded) {
     assert_eq!(endpoint.asked(), 1, "one token serves all clients of a hub");
     let stranger = TokenSource { ca: Some(broker.papers.other_ca()), ..source(endpoint::SECRET) };
     tokio::join!(
-        stays_out("a wrong secret", through(&broker.tokens, with_token(&broker.papers, source(WRONG))), &["client_secret", "401"]),
-        stays_out("an endpoint of another authority", through(&broker.tokens, with_token(&broker.papers, stranger)), &["token endpoint", "certificate"]),
+        stays_out(
+            "a wrong secret",
+            through(&broker.tokens, with_token(&broker.papers, source(WRONG))),
+            &["client_secret", "401"]
+        ),
+        stays_out(
+            "an endpoint of another authority",
+            through(&broker.tokens, with_token(&broker.papers, stranger)),
+            &["token endpoint", "certificate"]
+        ),
     );
 }

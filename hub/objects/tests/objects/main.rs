@@ -114,7 +114,8 @@ async fn what_is_wrong_is_told() {
     assert!(text(&|s| s.bucket = "elsewhere".to_owned()).await.contains("no bucket `elsewhere`"));
     assert!(text(&|s| s.ca = Some("/no/such/ca.pem".into())).await.contains("/no/such/ca.pem"));
     assert!(text(&|s| s.endpoint = s.endpoint.replace("http://", "https://")).await.contains("https://127.0.0.1"));
-    let store = ObjectBlobs::open(hub_objects::S3Settings { patience: Span(Duration::from_secs(2)), ..right.clone() }).await;
+    let store =
+        ObjectBlobs::open(hub_objects::S3Settings { patience: Span(Duration::from_secs(2)), ..right.clone() }).await;
     server.tell("kill");
     let away = store.expect("it was there").put(b"hello").await.expect_err("it is away").to_string();
     assert!(away.contains("cannot be written") && away.contains("127.0.0.1"), "{away}");

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::papers::Papers;
-use crate::broker::{broker, folder, run};
+use crate::broker::{own_folder, run};
 
 /// Stopped and removed when dropped.
 pub(super) struct Guarded {
@@ -18,10 +18,7 @@ pub(super) struct Guarded {
 impl Guarded {
     /// `None`: Kafka is not to be had here.
     pub(super) fn start() -> Option<Self> {
-        let shared = broker().map(|_| folder())?;
-        let folder = shared.with_file_name(format!("kafka-{}", uuid::Uuid::now_v7().simple()));
-        std::fs::create_dir_all(&folder).expect("a folder");
-        std::os::unix::fs::symlink(shared.join("jars"), folder.join("jars")).expect("a link");
+        let folder = own_folder()?;
         let papers = Papers::write(&folder);
         let lines = folder.join("guarded.properties");
         std::fs::write(&lines, properties(&papers)).expect("a file");

@@ -70,11 +70,17 @@ async fn serve(acceptor: &TlsAcceptor, stream: TcpStream, asked: &AtomicUsize) -
     let right = request.contains(&format!("authorization: Basic {}\r\n", STANDARD.encode(format!("hub:{SECRET}"))))
         && request.ends_with("grant_type=client_credentials&scope=kafka%20write");
     let (status, body) = match right {
-        true => ("200 OK", format!(r#"{{"access_token":"{}","token_type":"Bearer","expires_in":3600}}"#, token("hub", 3600))),
+        true => (
+            "200 OK",
+            format!(r#"{{"access_token":"{}","token_type":"Bearer","expires_in":3600}}"#, token("hub", 3600)),
+        ),
         false => ("401 Unauthorized", r#"{"error":"invalid_client"}"#.to_owned()),
     };
     asked.fetch_add(usize::from(right), Ordering::Relaxed);
-    let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
     stream.write_all(format!("{head}{body}").as_bytes()).await?;
     stream.shutdown().await
 }

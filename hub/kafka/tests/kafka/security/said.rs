@@ -10,7 +10,8 @@ pub(super) struct Said(Arc<Mutex<Vec<u8>>>);
 pub(super) fn listen() -> Said {
     let said = Said::default();
     let writer = said.clone();
-    let subscriber = tracing_subscriber::fmt().with_env_filter("trace").with_ansi(false).with_writer(move || writer.clone());
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter("trace").with_ansi(false).with_writer(move || writer.clone());
     subscriber.try_init().expect("nobody else listens");
     said
 }
