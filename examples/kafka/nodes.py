@@ -82,7 +82,7 @@ log.index.size.max.bytes=1048576
 
 def format_data(folder, home, cluster, scram):
     options = [word for each in scram for word in ("--add-scram", each)]
-    command = java(folder, "-XX:TieredStopAtLevel=1") + ["kafka.tools.StorageTool", "format", "-t", cluster["id"]]
+    command = java(folder, "-XX:TieredStopAtLevel=1") + ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster['id']}"]
     return subprocess.Popen(command + ["-c", "server.properties", *options], cwd=home, text=True,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 

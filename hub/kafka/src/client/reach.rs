@@ -18,6 +18,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// # Errors
 /// [`Error::Io`] after `patience`, or soon after brokers have refused us: with their reason.
 pub(crate) fn reach(settings: &KafkaSettings, patience: Duration) -> Result<(), Error> {
+    settings.security.check_files()?;
     let made = common(settings).create_with_context(Logged::new(&settings.security));
     let client: BaseConsumer<Logged> = made.map_err(|error| io("no client can be made (`security`)", &error))?;
     awake(settings, client.client())?;

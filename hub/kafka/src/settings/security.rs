@@ -140,6 +140,17 @@ impl Security {
         }
     }
 
+    /// Whether the files are there: the C library says only that something was wrong with one.
+    pub(crate) fn check_files(&self) -> Result<(), Error> {
+        let Some(tls) = &self.tls else { return Ok(()) };
+        let files = [("ca", &tls.ca), ("certificate", &tls.certificate), ("key", &tls.key)];
+        let mut named = files.iter().filter_map(|(name, path)| Some((name, path.as_ref()?)));
+        named.try_for_each(|(name, path)| match std::fs::File::open(path) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Error::Io(format!("backbone.kafka.security.tls.{name}: {}: {error}", path.display()))),
+        })
+    }
+
     /// Where tokens come from, if that is how this hub proves who it is.
     pub(crate) fn tokens(&self) -> Option<(&TokenSource, &Tokens)> {
         let sasl = self.sasl.as_ref()?;

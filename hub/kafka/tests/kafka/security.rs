@@ -67,10 +67,12 @@ async fn stays_out(name: &str, settings: KafkaSettings, words: &[&str]) {
 async fn the_right_word_gets_in_and_a_wrong_one_is_told_why() {
     let said = said::listen();
     let Some(broker) = Guarded::start() else { return };
-    passwords(&broker).await;
-    certificates(&broker).await;
-    tokens(&broker).await;
-    an_endpoint(&broker).await;
+    tokio::join!(
+        Box::pin(passwords(&broker)),
+        Box::pin(certificates(&broker)),
+        Box::pin(tokens(&broker)),
+        Box::pin(an_endpoint(&broker)),
+    );
     let said = said.text();
     assert!(said.contains("no way in"), "refusals are in the log, too");
     for secret in [PASSWORD, WRONG, token("hub", 3600).as_str(), endpoint::SECRET] {
