@@ -19,6 +19,7 @@ const SAID_AGAIN: Duration = Duration::from_secs(60);
 pub(crate) struct Logged {
     security: Security,
     refused: Mutex<Option<Refused>>,
+    last: Mutex<Option<String>>,
 }
 
 #[derive(Debug)]
@@ -29,13 +30,18 @@ struct Refused {
 
 impl Logged {
     pub(crate) fn new(security: &Security) -> Self {
-        Self { security: security.clone(), refused: Mutex::default() }
+        Self { security: security.clone(), refused: Mutex::default(), last: Mutex::default() }
     }
 
     /// The last reason why a broker does not want us, or we do not want it.
     pub(crate) fn refused(&self) -> Option<String> {
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.as_ref().map(|refused| refused.reason.clone())
+    }
+
+    /// The last other reason why there is no connection.
+    pub(crate) fn last(&self) -> Option<String> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn refuse(&self, reason: &str) {
@@ -61,13 +67,15 @@ impl ClientContext for Logged {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        match error.rdkafka_error_code() {
-            Some(
-                RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed | RDKafkaErrorCode::SSL,
-            ) => {
-                self.refuse(reason);
-            }
-            _ => tracing::debug!(target: "kafka", "{error}: {reason}"),
+        let code = error.rdkafka_error_code();
+        if is_refusal(code, reason) {
+            self.refuse(reason);
+            return;
+        }
+        tracing::debug!(target: "kafka", "{error}: {reason}");
+        // that all brokers are down says less than why the last one is
+        if code != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
         }
     }
 
@@ -77,3 +85,10 @@ impl ClientContext for Logged {
 }
 
 impl ConsumerContext for Logged {}
+
+/// Whether a broker does not want us, or we do not want it. In TLS 1.3 a broker refuses a certificate after the handshake, by an
+/// alert that the library takes for a broken connection.
+fn is_refusal(code: Option<RDKafkaErrorCode>, reason: &str) -> bool {
+    let codes = [RDKafkaErrorCode::Authentication, RDKafkaErrorCode::SaslAuthenticationFailed, RDKafkaErrorCode::SSL];
+    code.is_some_and(|code| codes.contains(&code)) || reason.contains(" alert ")
+}

@@ -33,10 +33,26 @@ pub(crate) fn reach(settings: &KafkaSettings, patience: Duration) -> Result<(), 
         refused = refused.or_else(|| client.context().refused().map(|_| Instant::now()));
         match client.context().refused() {
             Some(reason) if refused.is_some_and(|since: Instant| since.elapsed() >= GRACE) => {
-                return Err(Error::Io(format!("Kafka: no way in, see `backbone.kafka.security`: {reason}")));
+                let hint = hint(&reason);
+                return Err(Error::Io(format!("Kafka: no way in, see `backbone.kafka.security`: {reason}{hint}")));
             }
-            _ if begun.elapsed() >= patience => return Err(io("no broker answers (`brokers`, `security`)", &error)),
+            _ if begun.elapsed() >= patience => {
+                let reason = client.context().last().unwrap_or_else(|| error.to_string());
+                return Err(Error::Io(format!(
+                    "Kafka: no broker answers, see `backbone.kafka.brokers` and `security`: {reason}"
+                )));
+            }
             _ => {}
         }
+    }
+}
+
+/// A broker's alert names a number, not the reason.
+fn hint(reason: &str) -> &'static str {
+    match reason.contains(" alert ") {
+        true => {
+            "; the broker refuses `tls.certificate`: it is missing, has expired, or an authority signed it that the broker does not know"
+        }
+        false => "",
     }
 }
