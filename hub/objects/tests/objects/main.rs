@@ -79,7 +79,8 @@ async fn an_outage_is_waited_for() {
     assert!(!finished, "it waited while the server was frozen");
     puts.await.expect("no panic");
     assert!(store.alarms().is_empty(), "the alarm is over");
-    for name in done.lock().expect("names").clone() {
+    let names = done.lock().expect("names").clone();
+    for name in names {
         assert!(store.get(&name).await.expect("get").is_some(), "{name} was acknowledged");
     }
 }
