@@ -43,6 +43,8 @@ pub fn build(options: &Options) -> Result<reqwest::Client, OpenError> {
         .retry(reqwest::retry::never())
         .referer(false)
         .no_proxy()
+        // the last chunk's gate knows HTTP/1.1; another crate's wish for HTTP/2 must not reach this client
+        .http1_only()
         .tcp_nodelay(true)
         .user_agent(concat!("raccordo/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(options.connect_timeout)

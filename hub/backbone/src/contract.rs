@@ -7,6 +7,7 @@
 //! hub_backbone::contract_tests!(async || KafkaHarness::fresh(4).await);
 //! ```
 
+mod blobs;
 mod lives;
 mod log;
 mod many;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use blobs::*;
 pub use lives::*;
 pub use log::*;
 pub use many::*;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use hub_admin::{AdminSettings, AdminState, AlarmWatch};
-use hub_backbone::{Archive, Backbone, Embedded, EmbeddedSettings, FileBlobs};
+use hub_backbone::{Archive, Backbone, Embedded, EmbeddedSettings};
 use hub_ledger::{Ledger, LedgerView};
 use hub_runtime::{Hub, HubSettings, Operate, RuntimeLimits, SystemClock};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -13,6 +13,7 @@ use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
 
+use crate::blobs::BlobStore;
 use crate::bundle::{Workshop, route_files};
 use crate::keep;
 use crate::settings::{BackboneSettings, Config};
@@ -40,7 +41,7 @@ impl App {
         let store = open_store(&config)?;
         let archive = Arc::new(Archive::open(config.archive())?);
         let _ = hub_ledger::catch_up(&store, &archive).await?;
-        let blobs = Arc::new(FileBlobs::open(config.blobs())?);
+        let blobs = BlobStore::open(&config).await?;
         let older = workshop.keep_versions(&*store, &files, &checked.plans).await?;
         let settings = HubSettings {
             backbone: store.clone(),

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::client::{Cases, Dead, Target, Tasks};
-use crate::{app, audit, bench, client, demo, evidence, offline, status, stores};
+use crate::{app, audit, client, evidence, health, offline, status, stores};
+#[cfg(feature = "simulators")]
+use crate::{bench, demo, simulate};
 
 /// Integration hub for public payments: nothing lost, nothing sent twice, everything proved.
 #[derive(Parser, Debug)]
@@ -28,6 +30,7 @@ enum Command {
         until_stdin_closes: bool,
     },
     /// Runs hub, SIOPE+ simulator and sample traffic; prints what happened and where to look
+    #[cfg(feature = "simulators")]
     Demo(demo::Options),
     /// Checks routes: all problems of all files; exit code 1 on any
     Check {
@@ -48,8 +51,11 @@ enum Command {
     /// Prints the reference manual of the route language (Markdown)
     Docs,
     /// Stands in for an outside system
+    #[cfg(feature = "simulators")]
     #[command(subcommand)]
     Simulate(Simulate),
+    /// Asks the hub on this machine whether it is ready; exit code 0: it is, 1: it is not, 2: no answer
+    Health(health::Options),
     /// Shows the hub on one screen; exit code 0: all is well, 1: alarms, 2: it cannot be asked
     Status {
         #[command(flatten)]
@@ -82,6 +88,7 @@ enum Command {
         command: Dead,
     },
     /// Measures this machine: each figure beside a bare loop or a goal
+    #[cfg(feature = "simulators")]
     Bench(bench::Options),
     /// Copies the store while the hub runs: database, archive, blobs, anchor, with hashes of all of it
     Backup(stores::Backup),
@@ -110,10 +117,11 @@ pub(crate) enum Format {
     Sarif,
 }
 
+#[cfg(feature = "simulators")]
 #[derive(Subcommand, Debug)]
 enum Simulate {
     /// SIOPE+: flows, ACKs, outcomes, with faults on demand
-    Siope(offline::SimulateSiope),
+    Siope(simulate::SimulateSiope),
 }
 
 #[derive(Subcommand, Debug)]
@@ -167,18 +175,22 @@ fn init_logging() {
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run { config, until_stdin_closes } => app::run(&config, until_stdin_closes).await?,
+        #[cfg(feature = "simulators")]
         Command::Demo(options) => return demo::run(options).await,
         Command::Check { paths, config, explain, format } => {
             return offline::check(&config, &paths, explain, format);
         }
         Command::Schema => offline::schema()?,
         Command::Docs => offline::docs(),
-        Command::Simulate(Simulate::Siope(options)) => offline::simulate_siope(options).await?,
+        #[cfg(feature = "simulators")]
+        Command::Simulate(Simulate::Siope(options)) => simulate::simulate_siope(options).await?,
+        Command::Health(options) => return health::health(&options).await,
         Command::Status { target } => return status::status(&target).await,
         Command::Messages { target } => client::messages(&target).await?,
         Command::Cases { target, command } => client::cases(&target, command).await?,
         Command::Tasks { target, command } => client::tasks(&target, command).await?,
         Command::Dead { target, command } => client::dead(&target, command).await?,
+        #[cfg(feature = "simulators")]
         Command::Bench(options) => return Box::pin(bench::run(options)).await,
         Command::Audit(Audit::Verify(options)) => {
             return tokio::task::spawn_blocking(move || audit::verify(&options)).await?;

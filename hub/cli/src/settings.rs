@@ -1,5 +1,6 @@
 //! `config/hub.yaml`: what differs between a laptop and an authority.
 
+mod blobs;
 mod retention;
 
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use hub_core::{Bytesize, Entities, Value};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use blobs::BlobSettings;
 pub(crate) use retention::RetentionSettings;
 
 /// Largest configuration file.
@@ -26,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) data: PathBuf,
     /// The durable log.
     pub(crate) backbone: BackboneSettings,
+    /// Where large bodies and documents stand; without it, below `data`.
+    pub(crate) blobs: Option<BlobSettings>,
     /// Folder of the routes; each `*.yaml` (not `*.test.yaml`) in it is one route.
     pub(crate) routes: PathBuf,
     /// The entities that the hub works for.
@@ -53,6 +57,7 @@ impl Default for Settings {
         Self {
             data: "../data".into(),
             backbone: BackboneSettings::default(),
+            blobs: None,
             routes: "../routes".into(),
             entities: None,
             cases: None,

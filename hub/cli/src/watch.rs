@@ -6,17 +6,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hub_backbone::embedded::{AlarmKind, Counts};
-use hub_backbone::{Blobs, Embedded, FileBlobs};
+use hub_backbone::{Blobs, Embedded};
 use hub_life::task::Word;
 use hub_runtime::{
     Alarm, Decided, Figures, Operate, OperateError, RecoveryReport, Release, Released, RouteStatus, StoreFigures,
 };
 
+use crate::blobs::BlobStore;
+
 /// A hub and the store it runs on.
 pub(crate) struct Watched {
     pub(crate) hub: Arc<dyn Operate>,
     pub(crate) store: Arc<Embedded>,
-    pub(crate) files: Arc<FileBlobs>,
+    pub(crate) files: Arc<BlobStore>,
 }
 
 #[async_trait]

@@ -1,5 +1,8 @@
 //! The C library's clients, set up the one way that we use them.
 
+mod context;
+mod reach;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -7,12 +10,17 @@ use hub_backbone::{Error, RECORD_BYTES_MAX};
 use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
 use rdkafka::Message;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::admin::AdminClient;
+use rdkafka::client::{Client, OAuthToken};
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseProducer, DeliveryResult, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 
 use crate::KafkaSettings;
+
+pub(crate) use context::Logged;
+pub(crate) use reach::reach;
 
 /// The largest record on the wire: content, key and headers.
 pub(crate) const MESSAGE_BYTES_MAX: usize = RECORD_BYTES_MAX + (1 << 17);
@@ -20,55 +28,30 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = RECORD_BYTES_MAX + (1 << 17);
 /// How long one request may hold up our own thread before we look at it again.
 pub(crate) const STEP: Duration = Duration::from_secs(5);
 
-/// Sends what the library says to the hub's own log.
-#[derive(Debug, Default)]
-pub(crate) struct Logged;
-
-impl ClientContext for Logged {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
-        log(level, facility, text);
-    }
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(target: "kafka", "{error}: {reason}");
-    }
-}
-
-impl ConsumerContext for Logged {}
-
-impl ProducerContext for Logged {
-    type DeliveryOpaque = ();
-    fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
-        if let Err((error, _)) = result {
-            tracing::debug!(target: "kafka", "a reply is not delivered: {error}");
-        }
-    }
-}
-
-pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
-    match level {
-        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
-            tracing::warn!(target: "kafka", "{facility} {text}");
-        }
-        _ => tracing::debug!(target: "kafka", "{facility} {text}"),
-    }
-}
-
 /// Where records ended up, by the number that each was sent with.
-#[derive(Debug, Default)]
-pub(crate) struct Deliveries(Mutex<Vec<(usize, i64)>>);
+#[derive(Debug)]
+pub(crate) struct Deliveries {
+    records: Mutex<Vec<(usize, i64)>>,
+    logged: Logged,
+}
 
 impl Deliveries {
     pub(crate) fn take(&self) -> Vec<(usize, i64)> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.records.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl ClientContext for Deliveries {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
-        log(level, facility, text);
+        self.logged.log(level, facility, text);
     }
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(target: "kafka", "{error}: {reason}");
+        self.logged.error(error, reason);
+    }
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.logged.generate_oauth_token(config)
     }
 }
 
@@ -79,7 +62,7 @@ impl ProducerContext for Deliveries {
         if let Ok(message) = result
             && message.offset() >= 0
         {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push((number, message.offset()));
+            self.records.lock().unwrap_or_else(PoisonError::into_inner).push((number, message.offset()));
         }
     }
 }
@@ -96,9 +79,15 @@ fn common(settings: &KafkaSettings) -> ClientConfig {
     config
 }
 
-/// For topics and their settings.
-pub(crate) fn admin(settings: &KafkaSettings) -> ClientConfig {
-    common(settings)
+/// For topics and their settings. See [`awake`].
+pub(crate) fn admin(settings: &KafkaSettings) -> Result<AdminClient<Logged>, Error> {
+    let made = AdminClient::from_config_and_context(&common(settings), Logged::new(&settings.security));
+    made.map_err(|error| io("no client can be made (`security`)", &error))
+}
+
+/// Call it before a client is used that nobody has polled for a while: its token may have expired meanwhile.
+pub(crate) fn awake<C: ClientContext>(settings: &KafkaSettings, client: &Client<C>) -> Result<(), Error> {
+    settings.security.hand_over(client)
 }
 
 /// The one producer of a hub, by its transactional id.
@@ -113,7 +102,11 @@ pub(crate) fn producer(settings: &KafkaSettings, id: &str) -> Result<BaseProduce
         // the cluster refuses the next transaction while it marks the end of the last one: ask again soon
         .set("retry.backoff.ms", "5")
         .set("message.max.bytes", MESSAGE_BYTES_MAX.to_string());
-    config.create_with_context(Deliveries::default()).map_err(|error| io("the producer cannot be made", &error))
+    let context = Deliveries { records: Mutex::default(), logged: Logged::new(&settings.security) };
+    let producer: BaseProducer<Deliveries> =
+        config.create_with_context(context).map_err(|error| io("the producer cannot be made", &error))?;
+    awake(settings, producer.client())?;
+    Ok(producer)
 }
 
 /// A producer for what nobody relies on.
@@ -124,7 +117,11 @@ pub(crate) fn messenger(settings: &KafkaSettings) -> Result<ThreadedProducer<Log
         .set("message.timeout.ms", "10000")
         .set("queue.buffering.max.messages", "10000")
         .set("message.max.bytes", MESSAGE_BYTES_MAX.to_string());
-    config.create_with_context(Logged).map_err(|error| io("the producer of replies cannot be made", &error))
+    let made = config.create_with_context(Logged::new(&settings.security));
+    let producer: ThreadedProducer<Logged> =
+        made.map_err(|error| io("the producer of replies cannot be made", &error))?;
+    awake(settings, producer.client())?;
+    Ok(producer)
 }
 
 /// A member of the group that shares out the slots. Its thread polls every 100 ms.
@@ -142,7 +139,10 @@ pub(crate) fn member<C: ConsumerContext>(settings: &KafkaSettings, context: C) -
         .set("auto.offset.reset", "latest")
         .set("fetch.wait.max.ms", "500")
         .set("queued.max.messages.kbytes", "1024");
-    config.create_with_context(context).map_err(|error| io("the member of the group cannot be made", &error))
+    let made = config.create_with_context(context);
+    let member: BaseConsumer<C> = made.map_err(|error| io("the member of the group cannot be made", &error))?;
+    awake(settings, member.client())?;
+    Ok(member)
 }
 
 /// A reader of what is committed; `eof` says when a partition has no more.
@@ -161,7 +161,11 @@ pub(crate) fn consumer(settings: &KafkaSettings, isolation: &str, eof: bool) -> 
         .set("fetch.message.max.bytes", (2 * MESSAGE_BYTES_MAX).to_string())
         .set("queued.max.messages.kbytes", "4096")
         .set("session.timeout.ms", settings.timeouts.session.0.as_millis().to_string());
-    config.create_with_context(Logged).map_err(|error| io("a consumer cannot be made", &error))
+    let context = Logged::new(&settings.security);
+    let consumer: BaseConsumer<Logged> =
+        config.create_with_context(context).map_err(|error| io("a consumer cannot be made", &error))?;
+    awake(settings, consumer.client())?;
+    Ok(consumer)
 }
 
 /// The consumer group of a store: every hub of it is a member.

@@ -55,6 +55,7 @@ impl Kafka {
     /// what earlier lives left is damaged; [`Error::Fenced`] if another process takes the id meanwhile.
     pub async fn open(settings: KafkaSettings) -> Result<Self, Error> {
         settings.check()?;
+        first_word(&settings).await?;
         let admin = Arc::new(topics::prepare(&settings, &Names::new(&settings.prefix)).await?);
         let messenger = client::messenger(&settings)?;
         let opening = tokio::task::spawn_blocking(move || begin(settings));
@@ -187,6 +188,14 @@ impl Kafka {
         let _term = self.shared.owned(place)?;
         Ok(look(&partitions[self.shared.index(place)]))
     }
+}
+
+/// Finds out, before anything else, why a cluster would not talk to this hub.
+async fn first_word(settings: &KafkaSettings) -> Result<(), Error> {
+    let settings = settings.clone();
+    let word =
+        tokio::task::spawn_blocking(move || client::reach(&settings, settings.timeouts.open.0.min(6 * client::STEP)));
+    word.await.unwrap_or_else(|error| Err(Error::Io(format!("Kafka: opening failed: {error}"))))
 }
 
 /// The part of opening that blocks.

@@ -46,6 +46,7 @@ mod settings;
 mod shared;
 mod terms;
 mod threads;
+mod tokens;
 mod topics;
 mod transact;
 mod versions;
@@ -55,4 +56,4 @@ mod writer;
 
 pub use kafka::Kafka;
 pub use quarantine::Quarantined;
-pub use settings::{KafkaSettings, Mechanism, Sasl, Security, Timeouts, Tls};
+pub use settings::{KafkaSettings, Mechanism, Sasl, Security, Timeouts, Tls, TokenSource};

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hub_backbone::Error;
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientContext, TopicPartitionList};
 
-use crate::client::{self, io};
+use crate::client::{self, Logged, io};
 use crate::shared::Shared;
 use crate::terms::TermTable;
 
@@ -23,14 +24,20 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Hears of rebalancing, on the thread that polls.
 pub(crate) struct Seat {
     terms: Arc<TermTable>,
+    logged: Logged,
 }
 
 impl ClientContext for Seat {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
-        client::log(level, facility, text);
+        self.logged.log(level, facility, text);
     }
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(target: "kafka", "{error}: {reason}");
+        self.logged.error(error, reason);
+    }
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.logged.generate_oauth_token(config)
     }
 }
 
@@ -70,7 +77,7 @@ pub(crate) fn run(shared: &Shared) {
 }
 
 fn sit(shared: &Shared) -> Result<(), Error> {
-    let seat = Seat { terms: Arc::clone(&shared.terms) };
+    let seat = Seat { terms: Arc::clone(&shared.terms), logged: Logged::new(&shared.settings.security) };
     let consumer = client::member(&shared.settings, seat)?;
     subscribe(&consumer, shared)?;
     let mut looked = Instant::now();

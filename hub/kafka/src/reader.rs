@@ -88,6 +88,7 @@ impl Reader {
             return Ok(Vec::new());
         }
         let mut cursor = self.take(page)?;
+        client::awake(&self.shared.settings, cursor.consumer.client())?;
         let found = self.read_with(&mut cursor, page, bounds);
         match &found {
             Ok(found) => cursor.stands = found.last().map(|last| stands(page.place, &last.stored)),

@@ -1,6 +1,7 @@
 //! What an authority says about its cluster. The doc comments are the manual.
 
 mod security;
+mod token;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use crate::wire;
 
 pub use security::{Mechanism, Sasl, Security, Tls};
+pub use token::TokenSource;
 
 /// A hub on Apache Kafka 4.x.
 #[derive(Clone, Debug, Deserialize)]
@@ -141,7 +143,7 @@ impl KafkaSettings {
             ),
         ];
         let found = problem.into_iter().find(|(wrong, _)| *wrong);
-        found.map_or(Ok(()), |(_, text)| Err(Error::Io(format!("backbone.kafka: {text}"))))
+        found.map_or_else(|| self.security.check(), |(_, text)| Err(Error::Io(format!("backbone.kafka: {text}"))))
     }
 }
 

@@ -5,13 +5,11 @@ use std::time::{Duration, Instant};
 
 use hub_backbone::{Error, Topic};
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::config::FromClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::MetadataTopic;
 
 use crate::KafkaSettings;
-use crate::client::{self, MESSAGE_BYTES_MAX, STEP, io};
+use crate::client::{self, Logged, MESSAGE_BYTES_MAX, STEP, io};
 use crate::names::Names;
 
 /// One topic as it must be.
@@ -160,7 +158,8 @@ fn strict(settings: &KafkaSettings) -> Vec<Must> {
 
 /// The way to the cluster's topics.
 pub(crate) struct Admin {
-    client: AdminClient<DefaultClientContext>,
+    client: AdminClient<Logged>,
+    settings: KafkaSettings,
     options: AdminOptions,
     /// How long one question may take.
     patience: Duration,
@@ -168,14 +167,20 @@ pub(crate) struct Admin {
 
 impl Admin {
     fn open(settings: &KafkaSettings) -> Result<Self, Error> {
-        let client = AdminClient::from_config(&client::admin(settings)).map_err(|e| io("no client can be made", &e))?;
+        let client = client::admin(settings)?;
         let patience = settings.timeouts.open.0.min(6 * STEP);
         let options = AdminOptions::new().request_timeout(Some(patience)).operation_timeout(Some(patience));
-        Ok(Self { client, options, patience })
+        Ok(Self { client, options, patience, settings: settings.clone() })
+    }
+
+    /// The client, with a token that is good.
+    fn client(&self) -> Result<&AdminClient<Logged>, Error> {
+        client::awake(&self.settings, self.client.inner())?;
+        Ok(&self.client)
     }
 
     fn known(&self) -> Result<Known, Error> {
-        let metadata = self.client.inner().fetch_metadata(None, self.patience);
+        let metadata = self.client()?.inner().fetch_metadata(None, self.patience);
         let metadata = metadata.map_err(|error| io("no broker answers (`brokers`, `security`)", &error))?;
         Ok(metadata.topics().iter().map(|topic| (topic.name().to_owned(), shape(topic))).collect())
     }
@@ -183,7 +188,7 @@ impl Admin {
     async fn make(&self, settings: &KafkaSettings, missing: &[&Wanted]) -> Result<(), Error> {
         let (size, copies) = ((2 * MESSAGE_BYTES_MAX).to_string(), settings.min_insync_replicas.to_string());
         let new: Vec<NewTopic<'_>> = missing.iter().map(|topic| new_topic(topic, settings, &size, &copies)).collect();
-        let made = self.client.create_topics(&new, &self.options).await;
+        let made = self.client()?.create_topics(&new, &self.options).await;
         for one in made.map_err(|error| io("topics cannot be made", &error))? {
             match one {
                 // another hub may start at the same time
@@ -212,7 +217,7 @@ impl Admin {
 
     async fn configs(&self, wanted: &[Wanted]) -> Result<HashMap<String, Config>, Error> {
         let names: Vec<_> = wanted.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
-        let found = self.client.describe_configs(&names, &self.options).await;
+        let found = self.client()?.describe_configs(&names, &self.options).await;
         let found = found.map_err(|error| io("the settings of the topics cannot be read", &error))?;
         Ok(wanted
             .iter()
@@ -225,7 +230,7 @@ impl Admin {
     pub(crate) async fn remove(&self, topic: &str, partition: i32, at: i64) -> Result<(), Error> {
         let mut list = rdkafka::TopicPartitionList::new();
         list.add_partition_offset(topic, partition, rdkafka::Offset::Offset(at)).map_err(|e| io("trim", &e))?;
-        let done = self.client.delete_records(&list, &self.options).await.map_err(|e| io("trim", &e))?;
+        let done = self.client()?.delete_records(&list, &self.options).await.map_err(|e| io("trim", &e))?;
         let failed = done.elements().into_iter().find_map(|element| element.error().err());
         failed.map_or(Ok(()), |error| Err(io("trim", &error)))
     }

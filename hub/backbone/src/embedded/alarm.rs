@@ -16,7 +16,7 @@ pub struct Alarm {
 pub enum AlarmKind {
     /// The disk (or the size that the store may have) is full: commits wait.
     DiskFull,
-    /// Another program holds the database: commits wait.
+    /// Another program holds the database, or the object store of the blobs is away: commits wait.
     Busy,
     /// The store can no longer be used: the hub must be started again.
     Failed,

@@ -3,28 +3,22 @@
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use hub_backbone::{BLOB_BYTES_MAX, Blobs, Error, FileBlobs, MemoryBlobs};
+use hub_backbone::contract;
+use hub_backbone::{Blobs, Error, FileBlobs, MemoryBlobs};
 
 use crate::folder;
 
 const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
 #[tokio::test]
-async fn bytes_come_back_by_their_hash() {
+async fn both_stores_keep_the_contract() {
     let folder = folder();
     let stores: [Box<dyn Blobs>; 2] =
         [Box::new(FileBlobs::open(folder.path()).expect("open")), Box::new(MemoryBlobs::default())];
     for store in stores {
-        assert_eq!(store.put(b"hello").await.expect("put"), HELLO);
-        assert_eq!(store.put(b"hello").await.expect("again"), HELLO);
-        assert_eq!(store.get(HELLO).await.expect("get").as_deref(), Some(&b"hello"[..]));
-        let empty = store.put(b"").await.expect("put");
-        assert_eq!(store.get(&empty).await.expect("get").as_deref(), Some(&b""[..]));
-        assert_eq!(store.get(&HELLO.replace('2', "3")).await.expect("get"), None);
-        let too_large = vec![0; BLOB_BYTES_MAX + 1];
-        assert!(matches!(store.put(&too_large).await, Err(Error::TooLarge { .. })));
-        let largest = store.put(&too_large[1..]).await.expect("put");
-        assert_eq!(store.get(&largest).await.expect("get").map(|bytes| bytes.len()), Some(BLOB_BYTES_MAX));
+        contract::bytes_come_back_by_their_hash(&*store).await;
+        contract::several_are_put_together(&*store).await;
+        contract::only_hashes_are_names(&*store).await;
     }
 }
 

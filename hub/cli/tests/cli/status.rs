@@ -72,3 +72,29 @@ async fn the_exit_code_says_how_the_hub_is_and_the_screen_why() {
     assert_eq!(gone.status.code(), Some(2), "it cannot be asked");
     assert!(String::from_utf8_lossy(&gone.stderr).contains("the hub does not answer"));
 }
+
+/// `raccordo health` with a configuration that names the address at which the hub answers.
+fn health(dir: &Path, address: &str) -> Output {
+    let config = dir.join("health.yaml");
+    std::fs::write(&config, format!("admin: {{ bind: '{address}' }}\n")).expect("writable");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raccordo"));
+    command.arg("health").arg("--config").arg(config).output().expect("it runs")
+}
+
+#[tokio::test]
+async fn health_says_whether_the_hub_is_ready() {
+    let dir = tempfile::tempdir().expect("folder");
+    let config = configure(dir.path());
+    std::fs::create_dir(dir.path().join("dentro")).expect("folder");
+    let life = Life::begin(&config);
+    let address = life.admin.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let _well = until(&life, 0).await;
+    let ready = health(dir.path(), &address);
+    assert_eq!(ready.status.code(), Some(0), "{ready:?}");
+    assert!(String::from_utf8_lossy(&ready.stdout).contains("ready"), "{ready:?}");
+
+    drop(life);
+    let gone = health(dir.path(), &address);
+    assert_eq!(gone.status.code(), Some(2), "{gone:?}");
+    assert!(String::from_utf8_lossy(&gone.stderr).contains("does not answer"), "{gone:?}");
+}

@@ -1,7 +1,6 @@
 //! A broker that dies in the middle of commits and comes back: a broker of this test's own.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,21 +30,15 @@ impl Own {
     fn begin(&self) -> String {
         run("start", &self.0, &["--for", "600"]).expect("the broker starts")
     }
-    /// Sends a signal to the broker: `-9`, `-STOP`, `-CONT`.
-    fn signal(&self, signal: &str) {
-        let node = std::fs::read_to_string(self.0.join("node.json")).expect("node.json");
-        let node: serde_json::Value = serde_json::from_str(&node).expect("JSON");
-        let pid = node["broker"]["pid"].to_string();
-        assert!(
-            Command::new("kill").args([signal, &pid]).status().is_ok_and(|status| status.success()),
-            "kill {signal} {pid}"
-        );
+    /// `kill`, `pause` or `resume`, as the script means them.
+    fn tell(&self, command: &str) {
+        let _nothing = run(command, &self.0, &["1"]).expect("the script does it");
     }
 }
 
 impl Drop for Own {
     fn drop(&mut self) {
-        drop(run("stop", &self.0, &[]));
+        drop(run("stop", &self.0, &[] as &[&str]));
         drop(std::fs::remove_dir_all(Path::new(&self.0)));
     }
 }
@@ -115,7 +108,7 @@ async fn a_broker_dies_and_comes_back() {
     let store = Arc::new(open(&settings).await);
     let steps = tokio::spawn(commit_until(Arc::clone(&store), 0, 200));
     store.changed(LOG, 20).await.expect("some steps");
-    broker.signal("-9");
+    broker.tell("kill");
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(broker.begin(), address, "at the same address");
     all_there(store, steps, &settings).await;
@@ -131,8 +124,8 @@ async fn a_broker_freezes_for_longer_than_a_transaction() {
     let store = Arc::new(open(&settings).await);
     let steps = tokio::spawn(commit_until(Arc::clone(&store), 0, 200));
     store.changed(LOG, 20).await.expect("some steps");
-    broker.signal("-STOP");
+    broker.tell("pause");
     tokio::time::sleep(Duration::from_secs(6)).await;
-    broker.signal("-CONT");
+    broker.tell("resume");
     all_there(store, steps, &settings).await;
 }

@@ -1,5 +1,6 @@
 //! The broker of a test run, and settings for a store of a test's own.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -28,15 +29,29 @@ pub(crate) fn folder() -> PathBuf {
 
 /// All processes of a test run share this one.
 fn start() -> Result<String, String> {
-    let folder = folder();
-    if !folder.join("jars").is_dir() {
-        return Err(format!("there is no broker in {}: `examples/kafka/kafka get target/kafka`", folder.display()));
-    }
+    let folder = found()?;
     run("start", &folder, &["--fresh", "--for", STAYS])
 }
 
+fn found() -> Result<PathBuf, String> {
+    let folder = folder();
+    match folder.join("jars").is_dir() {
+        true => Ok(folder),
+        false => Err(format!("there is no broker in {}: `examples/kafka/kafka get target/kafka`", folder.display())),
+    }
+}
+
+/// For a test with brokers of its own: a new folder with the jars in it. `None`: there are none, and the reason is said.
+pub(crate) fn own_folder() -> Option<PathBuf> {
+    let shared = found().map_err(|reason| missing(&reason)).ok()?;
+    let own = shared.with_file_name(format!("kafka-{}", uuid::Uuid::now_v7().simple()));
+    std::fs::create_dir_all(&own).expect("a folder");
+    std::os::unix::fs::symlink(shared.join("jars"), own.join("jars")).expect("a link");
+    Some(own)
+}
+
 /// Runs a command of the script; gives what it says.
-pub(crate) fn run(command: &str, folder: &Path, options: &[&str]) -> Result<String, String> {
+pub(crate) fn run(command: &str, folder: &Path, options: &[impl AsRef<OsStr>]) -> Result<String, String> {
     let script = root().join("examples/kafka/kafka");
     let done = Command::new(script).arg(command).arg(folder).args(options).output();
     let done = done.map_err(|error| format!("examples/kafka/kafka: {error}"))?;

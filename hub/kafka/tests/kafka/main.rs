@@ -11,6 +11,7 @@ mod many;
 mod raw;
 mod refused;
 mod rolling;
+mod security;
 mod speed;
 
 use hub_kafka::{Kafka, KafkaSettings};
