@@ -100,18 +100,6 @@ impl Watermark {
         seen::reaches(&self.0, slot, offset).await
     }
 
-    /// Completes when the ledger shows what everything that is now in `cases` of these slots, which are this hub's, has
-    /// caused.
-    ///
-    /// # Errors
-    /// If a slot is not this hub's, or the store cannot be asked.
-    pub async fn is_fresh(&self, slots: impl IntoIterator<Item = u16>) -> Result<(), Error> {
-        for slot in slots {
-            seen::is_fresh(&self.0, slot).await?;
-        }
-        Ok(())
-    }
-
     /// As [`Applier::troubles`].
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
@@ -190,7 +178,8 @@ impl State {
     }
 
     fn ill(&self, slot: u16, error: &Error) {
-        let grave = matches!(error, Error::OtherLog { .. } | Error::Newer { .. } | Error::Record { .. } | Error::Gap { .. });
+        let grave =
+            matches!(error, Error::OtherLog { .. } | Error::Newer { .. } | Error::Record { .. } | Error::Gap { .. });
         let mut troubles = self.troubles();
         let since = troubles.get(&slot).map_or_else(Instant::now, |trouble| trouble.since);
         let known = troubles.insert(slot, Trouble { since, grave, detail: error.to_string() });
@@ -207,7 +196,8 @@ impl State {
                 reasons.entry(trouble.detail.clone()).or_default().push(*slot);
             }
         }
-        let line = |(detail, slots): (String, Vec<u16>)| format!("{} of the journal wait: {detail}", partitions(&slots));
+        let line =
+            |(detail, slots): (String, Vec<u16>)| format!("{} of the journal wait: {detail}", partitions(&slots));
         reasons.into_iter().map(line).collect()
     }
 }

@@ -21,10 +21,7 @@ pub struct JournalRecord<'a> {
 }
 
 /// Applies records of the journal, in order within each partition. Records that were applied before are passed over.
-pub(crate) fn apply<'a>(
-    sql: &mut dyn Sql,
-    records: impl IntoIterator<Item = JournalRecord<'a>>,
-) -> Result<(), Error> {
+pub(crate) fn apply<'a>(sql: &mut dyn Sql, records: impl IntoIterator<Item = JournalRecord<'a>>) -> Result<(), Error> {
     let mut positions = BTreeMap::new();
     for record in records {
         let next = match positions.get(&record.partition) {

@@ -45,7 +45,7 @@ pub use project::{At, project};
 pub use query::{
     Attention, CaseDetail, CaseFilter, Counts, MessageFilter, ParkedFilter, StatisticsFilter, TaskFilter, Visible,
 };
-pub use rebuild::{catch_up, rebuild};
+pub use rebuild::{catch_up, empty, rebuild};
 pub use sql::{Dialect, Row, Sql, Value};
 pub use sqlite::{FileReader, FileStore};
 pub use store::{Change, Job, Reader, Store};

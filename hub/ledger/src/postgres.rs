@@ -90,12 +90,7 @@ impl PostgresStore {
     }
 
     /// Runs the change in a transaction on a thread that may block. The place is taken until the connection is back.
-    async fn run(
-        &self,
-        place: Option<OwnedSemaphorePermit>,
-        begin: &'static str,
-        change: Change,
-    ) -> Result<(), Error> {
+    async fn run(&self, place: Option<OwnedSemaphorePermit>, begin: &'static str, change: Change) -> Result<(), Error> {
         let mut link = match self.0.kept() {
             Some(link) => link,
             None => self.0.target.connect().await?,

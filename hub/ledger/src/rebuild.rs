@@ -1,11 +1,12 @@
-//! Computing the ledger again from the archive and the journal of an embedded store that no hub is running on.
+//! Computing the ledger again: that of an embedded store, from its archive and its journal, when no hub runs on it; and one in a
+//! store of its own, which is only emptied here.
 
 use std::sync::Arc;
 
 use hub_backbone::{Archive, Backbone, Embedded, Place, Stored, Topic};
 
 use crate::applier::journal::{self, RECORDS_MAX};
-use crate::{Error, LedgerView, sqlite};
+use crate::{Error, LedgerView, Store, marks, sqlite, store};
 
 /// Drops the whole ledger and computes it again: from the archive what has left the log, then from the log. Gives how
 /// many events there were.
@@ -19,6 +20,14 @@ use crate::{Error, LedgerView, sqlite};
 pub async fn rebuild(store: &Embedded, archive: &Arc<Archive>) -> Result<u64, Error> {
     store.write(|conn| sqlite::clear(conn).map_err(Into::into)).await?;
     catch_up(store, archive).await
+}
+
+/// Empties a ledger in a store of its own. Hubs may run: those who follow the journal notice, and fill it again from the beginning.
+///
+/// # Errors
+/// If the store cannot be used.
+pub async fn empty(store: &dyn Store) -> Result<(), Error> {
+    store::change(store, marks::clear).await
 }
 
 /// Applies what the ledger has not seen yet. Gives how many events that were. To be called at each start, before the hub:

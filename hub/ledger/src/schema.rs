@@ -111,7 +111,6 @@ CREATE TABLE ledger_statistics (
 CREATE TABLE ledger_positions (partition INTEGER PRIMARY KEY, next INTEGER NOT NULL);
 ";
 
-
 /// The shape of the tables that are there; `None`: there are none.
 pub(crate) fn shape(sql: &mut dyn Sql) -> Result<Option<i64>, Error> {
     let create = sql.dialect().tables("CREATE TABLE IF NOT EXISTS ledger_shape (shape INTEGER NOT NULL)");

@@ -29,6 +29,7 @@ use crate::recent::Recent;
 use crate::recovery::{Recovering, Recovery};
 use crate::retain::{Keeper, Retained, RetentionSettings};
 use crate::routes::{Route, Routes};
+use crate::seen::Seen;
 use crate::wait::WaitWorker;
 use crate::worker::Worker;
 use crate::{Error, RouteStatus, intake, worker};
@@ -82,6 +83,8 @@ impl Default for RuntimeLimits {
 pub struct HubSettings {
     /// The log.
     pub backbone: Arc<dyn Backbone>,
+    /// How far the ledger has come, if it has a store of its own; `None`: as far as the log.
+    pub seen: Option<Arc<dyn Seen>>,
     /// Large bodies and documents.
     pub blobs: Arc<dyn Blobs>,
     /// Time.
@@ -166,6 +169,7 @@ impl Hub {
         let shared = Arc::new(Shared {
             recovering,
             backbone: settings.backbone,
+            seen: settings.seen,
             blobs: Arc::new(Recent::of(settings.blobs)),
             clock: settings.clock,
             entities: settings.entities,

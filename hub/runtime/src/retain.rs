@@ -65,6 +65,9 @@ pub struct RetentionSettings {
     pub trash: Duration,
     /// How often blobs, versions and keys are gone through.
     pub sweep_every: Duration,
+    /// Whether this hub is the only one on its log. If not, journals are not sealed and blobs not collected, since no hub sees
+    /// everything that can name them.
+    pub alone: bool,
     /// Where sealed segments go.
     pub archive: Arc<Archive>,
     /// The blob store.
@@ -160,7 +163,7 @@ impl Keeper {
             return Ok(done);
         }
         let trimmed = self.trim().await;
-        let sealed = self.seal(&mut done).await;
+        let sealed = if self.settings.alone { self.seal(&mut done).await } else { Ok(()) };
         let swept = match self.sweep_is_due().await {
             Ok(true) => self.sweep(&mut done).await,
             Ok(false) => Ok(()),
@@ -171,7 +174,9 @@ impl Keeper {
 
     async fn sweep(&self, done: &mut Retained) -> Result<(), Error> {
         done.keys = self.forget_keys().await?;
-        self.collect(done).await?;
+        if self.settings.alone {
+            self.collect(done).await?;
+        }
         let mut batch = Batch::new(self.shared.claims());
         batch.put(self.notes(), SPACE, "swept", &Swept { at: self.shared.clock.now() });
         batch.commit().await.map(drop)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hub_backbone::{MAILED, Offset, Place, Topic};
+use hub_backbone::{MAILED, Offset};
 
 use super::State;
 use crate::marks::{self, Seen};
@@ -44,11 +44,4 @@ async fn asked(state: &State, slot: u16) -> Result<Seen, Error> {
     }
     let at = state.store.at().to_owned();
     Ok(store::ask(&*state.store, move |sql| marks::mark(sql, slot, &at)).await?.seen)
-}
-
-pub(super) async fn is_fresh(state: &State, slot: u16) -> Result<(), Error> {
-    match state.backbone.end(Place::new(Topic::CASES, slot)).await?.checked_sub(1) {
-        Some(last) => reaches(state, slot, last).await,
-        None => Ok(()),
-    }
 }

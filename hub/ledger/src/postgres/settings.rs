@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hub_core::Span;
+use hub_core::{Secret, Span};
 use serde::Deserialize;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
@@ -16,15 +16,15 @@ use super::tls;
 use crate::Error;
 
 /// A ledger in PostgreSQL 13 or later.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PostgresSettings {
     /// Where: `postgresql://user@host:5432/database`, or `host=/var/run/postgresql user=raccordo dbname=raccordo`. The database
     /// must be there (encoding UTF8), and the user must be allowed to make tables in it; their names begin with `ledger_`.
-    pub url: String,
+    pub url: Secret<String>,
     /// The password, unless it stands in `url`.
     #[serde(default)]
-    pub password: Option<String>,
+    pub password: Option<Secret<String>>,
     /// How the server is known. Without it: by the machine's authorities. A server on this machine (loopback, a socket) is
     /// spoken to in plain text; for another one write `sslmode=disable` in `url` if you really want that.
     #[serde(default)]
@@ -56,13 +56,6 @@ fn default_timeout() -> Span {
     Span(Duration::from_secs(10))
 }
 
-impl fmt::Debug for PostgresSettings {
-    /// Without `url` and `password`: they hold secrets.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresSettings").field("tls", &self.tls).finish_non_exhaustive()
-    }
-}
-
 /// The settings, understood.
 pub(super) struct Target {
     config: Config,
@@ -77,7 +70,7 @@ pub(super) struct Target {
 impl Target {
     pub(super) fn new(settings: &PostgresSettings, root: &Path) -> Result<Self, Error> {
         let wrong = |text: &str| Err(Error::Store(format!("ledger.postgres: {text}")));
-        let Ok(mut config) = settings.url.parse::<Config>() else {
+        let Ok(mut config) = settings.url.expose().parse::<Config>() else {
             return wrong("`url` cannot be read; write for example postgresql://raccordo@db.example:5432/raccordo");
         };
         if config.get_hosts().is_empty() || config.get_dbname().is_none() {
@@ -124,7 +117,7 @@ fn bound(config: &mut Config, settings: &PostgresSettings, plain: bool) {
     let _ = config.options(options).application_name("raccordo").connect_timeout(within).tcp_user_timeout(within);
     let _ = config.ssl_mode(if plain { SslMode::Disable } else { SslMode::Require });
     if let Some(password) = &settings.password {
-        let _ = config.password(password);
+        let _ = config.password(password.expose());
     }
 }
 
@@ -158,10 +151,13 @@ mod tests {
 
     #[test]
     fn only_a_server_on_this_machine_is_spoken_to_in_plain_text() {
-        for plain in ["postgresql://u@127.0.0.1/l", "host=/run/pg user=u dbname=l", "postgresql://u@db/l?sslmode=disable"] {
+        for plain in
+            ["postgresql://u@127.0.0.1/l", "host=/run/pg user=u dbname=l", "postgresql://u@db/l?sslmode=disable"]
+        {
             assert!(target(plain).expect("a target").tls.is_none(), "{plain}");
         }
-        for safe in ["postgresql://u@db/l", "postgresql://u@127.0.0.1,db/l", "postgresql://u@10.0.0.1/l?sslmode=prefer"] {
+        for safe in ["postgresql://u@db/l", "postgresql://u@127.0.0.1,db/l", "postgresql://u@10.0.0.1/l?sslmode=prefer"]
+        {
             let target = target(safe).expect("a target");
             assert!(target.tls.is_some(), "{safe}");
             assert_eq!(target.config.get_ssl_mode(), SslMode::Require, "{safe}");

@@ -62,6 +62,7 @@ impl Kept {
         let says = Arc::new(Says::default());
         let settings = RetentionSettings {
             every: Duration::from_secs(600),
+            alone: true,
             finished: 3 * DAY,
             seal_after: 30 * DAY,
             journal_records: 1_000_000,
