@@ -123,6 +123,9 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            println!("the server's log:\n{}", std::fs::read_to_string(self.folder.join("log")).unwrap_or_default());
+        }
         drop(std::fs::remove_dir_all(&self.folder));
     }
 }

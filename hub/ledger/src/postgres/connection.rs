@@ -203,14 +203,16 @@ impl Sql for Pg<'_> {
         loop {
             let some = wait(&self.handle, self.target.within, next_rows(rows.as_mut()));
             let some = self.heard(some)?;
-            if some.is_empty() {
+            some.iter().try_for_each(|found| row(row_of(found)?))?;
+            // A stream that has ended must not be asked again.
+            if some.len() < ROWS_AT_ONCE {
                 return Ok(());
             }
-            some.iter().try_for_each(|found| row(row_of(found)?))?;
         }
     }
 }
 
+/// The next rows; fewer than [`ROWS_AT_ONCE`] are the last.
 async fn next_rows(mut rows: Pin<&mut RowStream>) -> Result<Vec<tokio_postgres::Row>, PgError> {
     let mut some = Vec::new();
     while some.len() < ROWS_AT_ONCE {
