@@ -99,6 +99,9 @@ impl From<hub_ledger::Error> for Problem {
     fn from(error: hub_ledger::Error) -> Self {
         match error {
             hub_ledger::Error::BadCursor | hub_ledger::Error::BadFilter(_) => Self::bad(error.to_string()),
+            hub_ledger::Error::Away { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "ledger", "the ledger cannot be read", error.to_string())
+            }
             other => Self::failed("the ledger cannot be read", &other),
         }
     }
@@ -109,6 +112,7 @@ impl From<OperateError> for Problem {
         let title = "the hub did not carry it out";
         match &error {
             OperateError::Bad(detail) => Self::bad(detail.clone()),
+            OperateError::Ledger(cause) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "ledger", title, cause.clone()),
             OperateError::Late(_) => Self::new(StatusCode::GATEWAY_TIMEOUT, "late", title, error.to_string()),
             OperateError::Stopped(cause) => {
                 tracing::warn!(%cause, "the hub is not working, an operation was refused");

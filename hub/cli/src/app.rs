@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use hub_admin::{AdminSettings, AdminState, AlarmWatch};
-use hub_backbone::{Archive, Backbone, Embedded, EmbeddedSettings};
-use hub_ledger::{Ledger, LedgerView};
+use hub_backbone::Archive;
 use hub_runtime::{Hub, HubSettings, Operate, RuntimeLimits, SystemClock};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde::Deserialize;
@@ -14,16 +13,19 @@ use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
 
 use crate::blobs::BlobStore;
+use crate::books::Books;
 use crate::bundle::{Workshop, route_files};
 use crate::keep;
-use crate::settings::{BackboneSettings, Config};
+use crate::settings::Config;
+use crate::store::Store;
 use crate::watch::Watched;
 
 /// A running hub with its store and its admin API.
 pub(crate) struct App {
     pub(crate) hub: Hub,
     pub(crate) admin: Option<hub_admin::Running>,
-    store: Arc<Embedded>,
+    store: Store,
+    books: Books,
     watching: JoinHandle<()>,
 }
 
@@ -38,13 +40,14 @@ impl App {
         if checked.problems.iter().any(hub_route::Problem::is_error) {
             bail!("routes have problems:\n{}", hub_route::render(&checked.problems, &files));
         }
-        let store = open_store(&config)?;
+        let store = Store::open(&config).await?;
         let archive = Arc::new(Archive::open(config.archive())?);
-        let _ = hub_ledger::catch_up(&store, &archive).await?;
+        let books = Books::open(&config, &store, &archive).await?;
         let blobs = BlobStore::open(&config).await?;
-        let older = workshop.keep_versions(&*store, &files, &checked.plans).await?;
+        let older = workshop.keep_versions(&*store.backbone(), &files, &checked.plans).await?;
         let settings = HubSettings {
-            backbone: store.clone(),
+            backbone: store.backbone(),
+            seen: books.seen(),
             blobs: blobs.clone(),
             clock: Arc::new(SystemClock),
             routes: checked.plans.into_iter().map(Arc::new).collect(),
@@ -61,21 +64,22 @@ impl App {
                 ..RuntimeLimits::default()
             },
         };
-        let mut hub = Hub::start_over(settings, store.recovery().map(found)).await?;
-        let operate: Arc<dyn Operate> =
-            Arc::new(Watched { hub: hub.operate(), store: store.clone(), files: blobs.clone() });
-        let ledger = Ledger::new(store.clone());
-        let watch = AlarmWatch::new(operate.clone(), ledger, Arc::new(SystemClock), config.settings.alarms);
-        hub.retain(keep::retention(&config, &store, archive, blobs));
+        let mut hub = Hub::start_over(settings, store.recovery()).await?;
+        let (hub_itself, ledger) = (hub.operate(), books.watermark());
+        let (store_too, files) = (store.clone(), blobs.clone());
+        let operate: Arc<dyn Operate> = Arc::new(Watched { hub: hub_itself, store: store_too, files, ledger });
+        let watch =
+            AlarmWatch::new(operate.clone(), books.ledger.clone(), Arc::new(SystemClock), config.settings.alarms);
+        hub.retain(keep::retention(&config, &store, &books.ledger, archive, blobs));
         let admin = match &config.settings.admin {
             Some(settings) => {
-                let state = AdminState::new(Ledger::new(store.clone()), operate, watch.clone());
+                let state = AdminState::new(books.ledger.clone(), operate, watch.clone());
                 Some(start_admin(settings, &config, with_metrics(state, metrics).await).await?)
             }
             None => None,
         };
         let watching = tokio::spawn(watch.run());
-        Ok(Self { hub, admin, store, watching })
+        Ok(Self { hub, admin, store, books, watching })
     }
 
     /// Stops in order: no new messages, sends under way end, then the store. The admin API goes on meanwhile: health says
@@ -86,6 +90,7 @@ impl App {
             admin.shutdown().await;
         }
         self.watching.abort();
+        self.books.close().await;
         self.store.close().await;
         Ok(stopped?)
     }
@@ -106,18 +111,6 @@ async fn with_metrics(state: AdminState, metrics: Option<JoinHandle<Option<Prome
     }
 }
 
-/// What the store's opening has found, for the runtime.
-fn found(recovery: hub_backbone::Recovery) -> hub_runtime::Recovery {
-    let gap = |gap: &hub_backbone::Gap| {
-        format!(
-            "{}: the store has records up to {}, the anchor saw {}: {}",
-            gap.place, gap.has, gap.anchored, gap.detail
-        )
-    };
-    let gaps = recovery.gaps.iter().map(gap).collect();
-    hub_runtime::Recovery { id: recovery.id, reason: recovery.reason, gaps }
-}
-
 async fn start_admin(
     settings: &hub_core::Value,
     config: &Config,
@@ -125,18 +118,6 @@ async fn start_admin(
 ) -> anyhow::Result<hub_admin::Running> {
     let settings = AdminSettings::deserialize(settings).context("config/hub.yaml, `admin`")?;
     hub_admin::serve(settings, state, &config.root).await.context("the admin API cannot start")
-}
-
-/// Opens the store with the ledger as its view.
-pub(crate) fn open_store(config: &Config) -> anyhow::Result<Arc<Embedded>> {
-    let BackboneSettings::Embedded(embedded) = &config.settings.backbone;
-    let data = config.data();
-    std::fs::create_dir_all(&data).with_context(|| format!("cannot make the folder {}", data.display()))?;
-    let settings =
-        EmbeddedSettings::new(config.store(), embedded.partitions).with_view(LedgerView).with_anchor(config.anchor()?);
-    let store = Embedded::open(settings)?;
-    tracing::info!(epoch = store.epoch(), "store open");
-    Ok(Arc::new(store))
 }
 
 /// Lets the process open as many files as it may: each connection is one, and the store must never lack one because of them.

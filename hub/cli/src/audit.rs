@@ -12,7 +12,7 @@ mod ledger;
 mod report;
 mod walk;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -90,13 +90,14 @@ impl Counts {
 pub(crate) fn verify(options: &Options) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
     let config = Config::load_names(&options.config)?;
-    let report = match Audit::begin(&config, options.at.unwrap_or_else(|| SystemClock.now())) {
+    let store = config.store()?;
+    let report = match Audit::begin(&config, &store, options.at.unwrap_or_else(|| SystemClock.now())) {
         Ok(audit) => {
             audit.run(&audit.jobs(!options.without_ledger));
             Report::of(&audit, begun.elapsed())
         }
         // A store whose first page, or an archive whose index is damaged, is the finding.
-        Err(error @ hub_backbone::Error::Corrupt { .. }) => Report::of_one(Finding::of(&config.store(), &error)),
+        Err(error @ hub_backbone::Error::Corrupt { .. }) => Report::of_one(Finding::of(&store, &error)),
         Err(error) => return Err(error.into()),
     };
     match options.json {
@@ -107,9 +108,9 @@ pub(crate) fn verify(options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 impl Audit {
-    fn begin(config: &Config, now: Timestamp) -> Result<Self, hub_backbone::Error> {
+    fn begin(config: &Config, store: &Path, now: Timestamp) -> Result<Self, hub_backbone::Error> {
         Ok(Self {
-            look: Look::open(config.store())?,
+            look: Look::open(store)?,
             archive: Archive::look(config.archive())?,
             blobs: FileBlobs::look(config.blobs()),
             now,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use hub_backbone::{Backbone, Commit, Place, Topic};
+use hub_backbone::Backbone;
 use hub_core::Entities;
 use hub_failpoint::{Point, at as failpoint};
 use hub_route::CaseModel;
@@ -22,6 +22,9 @@ const ROUTE_MAX: u64 = 256 * 1024;
 const NAMED_MAX: u64 = 8 << 20;
 /// Routes of one hub.
 const ROUTES_MAX: usize = 500;
+
+/// What versions are among the facts that all hubs of a log share.
+const BUNDLES: &str = "bundle";
 
 /// Everything that checking a route needs.
 pub(crate) struct Workshop {
@@ -62,24 +65,22 @@ impl Workshop {
         )
     }
 
-    /// Keeps the bundle of each route in the store, and compiles the older ones that messages may still be on.
+    /// Makes the bundle of each route known to all hubs of the log, and compiles the older ones that messages may still be on.
     pub(crate) async fn keep_versions(
         &self,
         backbone: &dyn Backbone,
         files: &[RouteFile],
         current: &[Plan],
     ) -> anyhow::Result<Vec<Plan>> {
-        let place = Place::new(Topic::INBOX, 0);
         let keys: Vec<String> = current.iter().map(|plan| version_key(&plan.route, &plan.version)).collect();
         let live: BTreeSet<&String> = keys.iter().collect();
-        let known = backbone.scan(place, "bundle", None, 10_000).await?;
+        let known = backbone.shared(BUNDLES).await?;
         let mut older = Vec::new();
         for (key, bytes) in &known {
             if !live.contains(key) {
                 older.push(self.compile(key, bytes)?);
             }
         }
-        let mut commit = Commit::new();
         // Each file has its plan, in order: a route with errors would have ended the start.
         for (file, live) in files.iter().zip(&keys) {
             if known.iter().any(|(have, _)| have == live) {
@@ -89,11 +90,8 @@ impl Workshop {
             if key != *live {
                 bail!("{} or a file that it names was changed during the start: start again", file.path);
             }
-            commit.put(place, "bundle", key, serde_json::to_vec(&bundle)?);
-        }
-        if !commit.is_empty() {
             failpoint(Point::VersionsCommit);
-            let _ = backbone.commit(commit).await?;
+            backbone.share(BUNDLES, &key, serde_json::to_vec(&bundle)?.into()).await?;
             failpoint(Point::VersionsCommitted);
         }
         Ok(older)

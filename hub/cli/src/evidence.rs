@@ -50,7 +50,7 @@ pub(crate) fn write(options: &Options) -> anyhow::Result<ExitCode> {
         bail!("{} is there already: name another file", options.to.display());
     }
     let config = Config::load_names(&options.config)?;
-    let look = Look::open(config.store())?;
+    let look = Look::open(config.store()?)?;
     let records = Records::open(&look, Archive::look(config.archive())?)?;
     let found = records.of_case(&options.case)?;
     if found.events.is_empty() {

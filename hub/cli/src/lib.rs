@@ -1,14 +1,16 @@
 //! The `raccordo` command: everything in one binary. A library only so that its end-to-end tests and the demo share the
 //! same harness.
 //!
-//! [`registry`] is the only list of plug-ins; [`app`] puts a hub together from `config/hub.yaml`; `demo` runs one with its
-//! outside world. What needs simulators (`demo`, `bench`, `simulate`) is the default feature of that name; images leave it out.
+//! [`registry`] is the only list of plug-ins; [`app`] puts a hub together from `config/hub.yaml` ([`store`] is its log, [`books`]
+//! its ledger); `demo` runs one with its outside world. What needs simulators (`demo`, `bench`, `simulate`) is the default
+//! feature of that name; images leave it out.
 
 mod app;
 mod audit;
 #[cfg(feature = "simulators")]
 mod bench;
 mod blobs;
+mod books;
 mod bundle;
 mod client;
 mod command;
@@ -23,6 +25,7 @@ mod settings;
 #[cfg(feature = "simulators")]
 mod simulate;
 mod status;
+mod store;
 mod stores;
 mod watch;
 

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use hub_backbone::Archive;
 
+use crate::books::Shelf;
 use crate::bundle::{Workshop, route_files};
 use crate::command::Format;
 use crate::registry::REGISTRY;
-use crate::settings::{Config, Settings};
+use crate::settings::{BackboneSettings, Config, Settings};
+use crate::store::open_embedded;
 
 /// `raccordo check`
 pub(crate) fn check(config: &Path, paths: &[PathBuf], explain: bool, format: Format) -> anyhow::Result<ExitCode> {
@@ -57,7 +59,13 @@ pub(crate) fn docs() {
 
 /// `raccordo ledger digest`
 pub(crate) async fn digest(config: &Path) -> anyhow::Result<()> {
-    let store = crate::app::open_store(&Config::load(config)?)?;
+    let config = Config::load(config)?;
+    if let Some(shelf) = shelf(&config).await? {
+        println!("{}", shelf.ledger().digest().await?);
+        shelf.close().await;
+        return Ok(());
+    }
+    let store = open_embedded(&config)?;
     println!("{}", hub_ledger::Ledger::new(store.clone()).digest().await?);
     store.close().await;
     Ok(())
@@ -66,11 +74,25 @@ pub(crate) async fn digest(config: &Path) -> anyhow::Result<()> {
 /// `raccordo ledger rebuild`
 pub(crate) async fn rebuild(config: &Path) -> anyhow::Result<()> {
     let config = Config::load(config)?;
-    let store = crate::app::open_store(&config)?;
+    if let Some(shelf) = shelf(&config).await? {
+        hub_ledger::empty(&*shelf.store()).await?;
+        println!("the ledger is empty now; hubs that run, or are started, fill it again from the journal");
+        shelf.close().await;
+        return Ok(());
+    }
+    let store = open_embedded(&config)?;
     let archive = Arc::new(Archive::open(config.archive())?);
     let events = hub_ledger::rebuild(&store, &archive).await?;
     let digest = hub_ledger::Ledger::new(store.clone()).digest().await?;
     println!("ledger rebuilt from {events} events, digest {digest}");
     store.close().await;
     Ok(())
+}
+
+/// The ledger in a store of its own, if it has one.
+async fn shelf(config: &Config) -> anyhow::Result<Option<Shelf>> {
+    match (&config.settings.backbone, config.ledger()) {
+        (BackboneSettings::Embedded(_), None) => Ok(None),
+        (_, settings) => Shelf::open(config, settings).await.map(Some),
+    }
 }

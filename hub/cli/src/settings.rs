@@ -1,6 +1,7 @@
 //! `config/hub.yaml`: what differs between a laptop and an authority.
 
 mod blobs;
+mod ledger;
 mod retention;
 
 use std::collections::HashMap;
@@ -9,10 +10,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use hub_admin::AlarmSettings;
 use hub_core::{Bytesize, Entities, Value};
+use hub_kafka::KafkaSettings;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use blobs::BlobSettings;
+pub(crate) use ledger::LedgerSettings;
 pub(crate) use retention::RetentionSettings;
 
 /// Largest configuration file.
@@ -30,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) backbone: BackboneSettings,
     /// Where large bodies and documents stand; without it, below `data`.
     pub(crate) blobs: Option<BlobSettings>,
+    /// Where the ledger stands, if not with the backbone.
+    pub(crate) ledger: Option<LedgerSettings>,
     /// Folder of the routes; each `*.yaml` (not `*.test.yaml`) in it is one route.
     pub(crate) routes: PathBuf,
     /// The entities that the hub works for.
@@ -58,6 +63,7 @@ impl Default for Settings {
             data: "../data".into(),
             backbone: BackboneSettings::default(),
             blobs: None,
+            ledger: None,
             routes: "../routes".into(),
             entities: None,
             cases: None,
@@ -78,6 +84,8 @@ impl Default for Settings {
 pub(crate) enum BackboneSettings {
     /// One SQLite file on this machine.
     Embedded(EmbeddedSettings),
+    /// A Kafka cluster.
+    Kafka(Box<KafkaSettings>),
 }
 
 impl Default for BackboneSettings {
@@ -163,10 +171,26 @@ impl Config {
         self.path(&self.settings.data)
     }
 
-    /// The database file.
-    pub(crate) fn store(&self) -> PathBuf {
-        let BackboneSettings::Embedded(embedded) = &self.settings.backbone;
-        self.data().join(&embedded.path)
+    /// The settings of the embedded store: what works on its file asks for them.
+    pub(crate) fn embedded(&self) -> anyhow::Result<&EmbeddedSettings> {
+        match &self.settings.backbone {
+            BackboneSettings::Embedded(embedded) => Ok(embedded),
+            BackboneSettings::Kafka(kafka) => bail!(
+                "this is about the embedded store, and the configuration names Kafka (`backbone.kafka`, prefix {}): there, \
+                 copies, retention and proofs are the cluster's; see docs/kafka.md",
+                kafka.prefix
+            ),
+        }
+    }
+
+    /// The database file of the embedded store.
+    pub(crate) fn store(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.data().join(&self.embedded()?.path))
+    }
+
+    /// Where the ledger stands, if it has a store of its own by the configuration's word.
+    pub(crate) fn ledger(&self) -> Option<&LedgerSettings> {
+        self.settings.ledger.as_ref()
     }
 
     /// The folder of large bodies and documents.
@@ -181,8 +205,7 @@ impl Config {
 
     /// Where the anchor of the store is written.
     pub(crate) fn anchor(&self) -> anyhow::Result<PathBuf> {
-        let BackboneSettings::Embedded(embedded) = &self.settings.backbone;
-        if let Some(path) = &embedded.anchor {
+        if let Some(path) = &self.embedded()?.anchor {
             return Ok(self.path(path));
         }
         let data = std::path::absolute(self.data()).context("the folder `data` cannot be named")?;

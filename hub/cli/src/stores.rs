@@ -69,7 +69,7 @@ pub(crate) struct Recover {
 /// Where the store of a configuration lies.
 fn lies(config: &Config) -> anyhow::Result<Lies> {
     let anchor = Some(config.anchor()?);
-    Ok(Lies { database: config.store(), archive: config.archive(), blobs: config.blobs(), anchor })
+    Ok(Lies { database: config.store()?, archive: config.archive(), blobs: config.blobs(), anchor })
 }
 
 /// Copies the store, which a hub may have open.

@@ -1,24 +1,30 @@
-//! The hub's operations with the store's own alarms and sizes beside those of the hub: a full disk is the store's to tell.
+//! The hub's operations with the alarms and sizes of store and ledger beside those of the hub: a full disk is the store's to
+//! tell.
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hub_backbone::embedded::{AlarmKind, Counts};
-use hub_backbone::{Blobs, Embedded};
+use hub_backbone::Blobs;
+use hub_backbone::embedded::Counts;
+use hub_ledger::Watermark;
 use hub_life::task::Word;
 use hub_runtime::{
     Alarm, Decided, Figures, Operate, OperateError, RecoveryReport, Release, Released, RouteStatus, StoreFigures,
 };
 
 use crate::blobs::BlobStore;
+use crate::books;
+use crate::store::{Store, alarm_of};
 
 /// A hub and the store it runs on.
 pub(crate) struct Watched {
     pub(crate) hub: Arc<dyn Operate>,
-    pub(crate) store: Arc<Embedded>,
+    pub(crate) store: Store,
     pub(crate) files: Arc<BlobStore>,
+    /// Of a ledger in a store of its own.
+    pub(crate) ledger: Option<Watermark>,
 }
 
 #[async_trait]
@@ -57,22 +63,16 @@ impl Operate for Watched {
     }
 
     fn alarms(&self) -> Vec<Alarm> {
-        let path = self.store.path().display().to_string();
-        let of_store = |alarm: hub_backbone::Alarm| Alarm {
-            name: name_of(alarm.kind).into(),
-            subject: path.clone(),
-            detail: alarm.text,
-        };
+        let files = self.files.alarms().into_iter().map(|alarm| alarm_of("blobs", alarm));
         let mut alarms = self.hub.alarms();
-        alarms.extend(self.store.alarms().into_iter().chain(self.files.alarms()).map(of_store));
+        alarms.extend(self.store.alarms().into_iter().chain(files));
+        alarms.extend(self.ledger.iter().flat_map(books::alarms));
         alarms
     }
 
     async fn figures(&self) -> Result<Figures, OperateError> {
         let figures = self.hub.figures().await?;
-        let (path, counts) = (self.store.path().to_path_buf(), self.store.counts());
-        let store = tokio::task::spawn_blocking(move || of_store(&path, counts)).await.ok();
-        Ok(Figures { store, ..figures })
+        Ok(Figures { store: self.store.figures().await, ..figures })
     }
 
     fn is_ready(&self) -> bool {
@@ -89,7 +89,7 @@ impl Operate for Watched {
 }
 
 /// Sizes of the store's files and of what is left on their disk.
-fn of_store(path: &Path, counts: Counts) -> StoreFigures {
+pub(crate) fn store_figures(path: &Path, counts: Counts) -> StoreFigures {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let bytes = |ending: &str| {
         let mut name = OsString::from(path);
@@ -110,13 +110,4 @@ fn of_store(path: &Path, counts: Counts) -> StoreFigures {
 fn disk_free(folder: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(folder).ok()?;
     disk.f_bavail.checked_mul(disk.f_frsize)
-}
-
-fn name_of(kind: AlarmKind) -> &'static str {
-    match kind {
-        AlarmKind::DiskFull => "disk-full",
-        AlarmKind::Busy => "store-busy",
-        AlarmKind::Failed => "store-failed",
-        AlarmKind::Anchor => "anchor",
-    }
 }

@@ -23,6 +23,8 @@ mod manual;
 mod notices;
 #[path = "cli/old_store.rs"]
 mod old_store;
+#[path = "cli/on_kafka.rs"]
+mod on_kafka;
 #[path = "cli/overload.rs"]
 mod overload;
 #[path = "cli/proof.rs"]

@@ -1,31 +1,17 @@
 //! The ledger, asked from async code.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use hub_backbone::Embedded;
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags};
-use tokio::sync::{Semaphore, oneshot};
 
 use crate::page::{Page, PageRequest};
 use crate::query::{self, Attention, CaseDetail, CaseFilter, Counts, MessageFilter, ParkedFilter, StatisticsFilter};
 use crate::query::{TaskFilter, Visible};
 use crate::rows::{CaseRow, DecisionRow, DocumentRow, EventRow, MessageRow, ParkedRow, StatisticsRow, TaskRow};
-use crate::{Error, sqlite};
-
-/// A question: reads on a connection, and keeps the answer itself.
-pub type Job = Box<dyn FnOnce(&Connection) + Send>;
-
-/// Where questions are answered: a pool of reading connections.
-#[async_trait]
-pub trait Reader: Send + Sync + fmt::Debug {
-    /// Runs the job on a connection that sees one consistent state throughout. Dropping the future is safe.
-    async fn read(&self, job: Job) -> Result<(), Error>;
-}
+use crate::sql::Sql;
+use crate::store::{self, Reader};
+use crate::{Error, FileReader, digest};
 
 /// The ledger. Cheap to clone. Every answer is bounded; see [`crate::PAGE_MAX`].
 #[derive(Clone, Debug)]
@@ -48,11 +34,9 @@ impl Ledger {
 
     async fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+        question: impl FnOnce(&mut dyn Sql) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let (answer, answered) = oneshot::channel();
-        self.reader.read(Box::new(move |conn| drop(answer.send(question(conn))))).await?;
-        answered.await.map_err(|_| Error::Store("the reader dropped the question".into()))?
+        store::ask(&*self.reader, question).await
     }
 
     /// Cases, newest first.
@@ -60,7 +44,7 @@ impl Ledger {
     /// # Errors
     /// A bad filter or cursor, or a store that cannot be read; the same for all lists.
     pub async fn cases(&self, filter: CaseFilter) -> Result<Page<CaseRow>, Error> {
-        self.ask(move |conn| query::cases(conn, &filter)).await
+        self.ask(move |sql| query::cases(sql, &filter)).await
     }
 
     /// One case with what belongs to it; `None`: there is none that may be seen.
@@ -69,7 +53,7 @@ impl Ledger {
     /// If the store cannot be read; the same for all that give one thing.
     pub async fn case(&self, id: &str, visible: Visible) -> Result<Option<CaseDetail>, Error> {
         let id = id.to_string();
-        self.ask(move |conn| query::case_detail(conn, &id, &visible)).await
+        self.ask(move |sql| query::case_detail(sql, &id, &visible)).await
     }
 
     /// The events of a case, oldest first.
@@ -83,9 +67,9 @@ impl Ledger {
         page: PageRequest,
     ) -> Result<Option<Page<EventRow>>, Error> {
         let id = case.to_string();
-        self.ask(move |conn| match query::case(conn, &id, &visible)? {
+        self.ask(move |sql| match query::case(sql, &id, &visible)? {
             None => Ok(None),
-            Some(_) => query::timeline(conn, &id, &page).map(Some),
+            Some(_) => query::timeline(sql, &id, &page).map(Some),
         })
         .await
     }
@@ -96,9 +80,9 @@ impl Ledger {
     /// As [`Self::case`].
     pub async fn documents(&self, case: &str, visible: Visible) -> Result<Option<Vec<DocumentRow>>, Error> {
         let id = case.to_string();
-        self.ask(move |conn| match query::case(conn, &id, &visible)? {
+        self.ask(move |sql| match query::case(sql, &id, &visible)? {
             None => Ok(None),
-            Some(_) => query::documents(conn, &id).map(Some),
+            Some(_) => query::documents(sql, &id).map(Some),
         })
         .await
     }
@@ -109,7 +93,7 @@ impl Ledger {
     /// As [`Self::case`].
     pub async fn document(&self, sha256: &str, visible: Visible) -> Result<Option<DocumentRow>, Error> {
         let sha256 = sha256.to_string();
-        self.ask(move |conn| query::document(conn, &sha256, &visible)).await
+        self.ask(move |sql| query::document(sql, &sha256, &visible)).await
     }
 
     /// Tasks, newest first.
@@ -117,7 +101,7 @@ impl Ledger {
     /// # Errors
     /// As [`Self::cases`].
     pub async fn tasks(&self, filter: TaskFilter) -> Result<Page<TaskRow>, Error> {
-        self.ask(move |conn| query::tasks(conn, &filter)).await
+        self.ask(move |sql| query::tasks(sql, &filter)).await
     }
 
     /// One task and what people have said about it.
@@ -126,9 +110,9 @@ impl Ledger {
     /// As [`Self::case`].
     pub async fn task(&self, id: &str, visible: Visible) -> Result<Option<(TaskRow, Vec<DecisionRow>)>, Error> {
         let id = id.to_string();
-        self.ask(move |conn| match query::task(conn, &id, &visible)? {
+        self.ask(move |sql| match query::task(sql, &id, &visible)? {
             None => Ok(None),
-            Some(task) => query::decisions(conn, &id).map(|decisions| Some((task, decisions))),
+            Some(task) => query::decisions(sql, &id).map(|decisions| Some((task, decisions))),
         })
         .await
     }
@@ -138,7 +122,7 @@ impl Ledger {
     /// # Errors
     /// As [`Self::cases`].
     pub async fn parked_list(&self, filter: ParkedFilter) -> Result<Page<ParkedRow>, Error> {
-        self.ask(move |conn| query::parked_list(conn, &filter)).await
+        self.ask(move |sql| query::parked_list(sql, &filter)).await
     }
 
     /// One parked message.
@@ -147,7 +131,7 @@ impl Ledger {
     /// As [`Self::case`].
     pub async fn parked(&self, id: &str, visible: Visible) -> Result<Option<ParkedRow>, Error> {
         let id = id.to_string();
-        self.ask(move |conn| query::parked(conn, &id, &visible)).await
+        self.ask(move |sql| query::parked(sql, &id, &visible)).await
     }
 
     /// Admitted messages, newest first.
@@ -155,7 +139,7 @@ impl Ledger {
     /// # Errors
     /// As [`Self::cases`].
     pub async fn messages(&self, filter: MessageFilter) -> Result<Page<MessageRow>, Error> {
-        self.ask(move |conn| query::messages(conn, &filter)).await
+        self.ask(move |sql| query::messages(sql, &filter)).await
     }
 
     /// One admitted message.
@@ -164,7 +148,7 @@ impl Ledger {
     /// As [`Self::case`].
     pub async fn message(&self, id: &str, visible: Visible) -> Result<Option<MessageRow>, Error> {
         let id = id.to_string();
-        self.ask(move |conn| query::message(conn, &id, &visible)).await
+        self.ask(move |sql| query::message(sql, &id, &visible)).await
     }
 
     /// Statistics by entity, month, kind and state.
@@ -172,7 +156,7 @@ impl Ledger {
     /// # Errors
     /// As [`Self::case`].
     pub async fn statistics(&self, filter: StatisticsFilter) -> Result<Vec<StatisticsRow>, Error> {
-        self.ask(move |conn| query::statistics(conn, &filter)).await
+        self.ask(move |sql| query::statistics(sql, &filter)).await
     }
 
     /// What waits for people now.
@@ -180,7 +164,7 @@ impl Ledger {
     /// # Errors
     /// As [`Self::case`].
     pub async fn counts(&self, visible: Visible) -> Result<Counts, Error> {
-        self.ask(move |conn| query::counts(conn, &visible)).await
+        self.ask(move |sql| query::counts(sql, &visible)).await
     }
 
     /// What needs attention now, over all entities; deadlines before `near` count as near.
@@ -188,7 +172,7 @@ impl Ledger {
     /// # Errors
     /// As [`Self::case`].
     pub async fn attention(&self, near: Timestamp) -> Result<Attention, Error> {
-        self.ask(move |conn| query::attention(conn, near)).await
+        self.ask(move |sql| query::attention(sql, near)).await
     }
 
     /// SHA-256 over all content: equal after a rebuild.
@@ -196,74 +180,29 @@ impl Ledger {
     /// # Errors
     /// As [`Self::case`].
     pub async fn digest(&self) -> Result<String, Error> {
-        self.ask(sqlite::digest).await
-    }
-}
-
-#[async_trait]
-impl Reader for Embedded {
-    async fn read(&self, job: Job) -> Result<(), Error> {
-        let asked = self.query(move |conn| {
-            job(conn);
-            Ok(())
-        });
-        Ok(asked.await?)
-    }
-}
-
-/// Reading connections to a SQLite file, at most four at a time, on blocking threads.
-pub struct FileReader {
-    path: PathBuf,
-    places: Arc<Semaphore>,
-    idle: Arc<Mutex<Vec<Connection>>>,
-}
-
-/// How many questions are answered at a time; more wait.
-const READERS_MAX: usize = 4;
-
-/// How long a reader waits for a writer that holds the file (only while the write-ahead log is being recovered).
-const BUSY: Duration = Duration::from_secs(5);
-
-impl FileReader {
-    /// Readers of this file; it is opened when the first question comes.
-    #[must_use]
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        let places = Arc::new(Semaphore::new(READERS_MAX));
-        Self { path: path.into(), places, idle: Arc::default() }
+        self.ask(digest::digest).await
     }
 
-    fn connection(idle: &Mutex<Vec<Connection>>, path: &PathBuf) -> Result<Connection, Error> {
-        if let Some(conn) = idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
-            return Ok(conn);
-        }
-        let conn =
-            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        conn.busy_timeout(BUSY)?;
-        Ok(conn)
+    /// For each message (its id, its case): whether it has come to its end, and nothing of its case is open. A message that
+    /// is not known is not over.
+    ///
+    /// # Errors
+    /// As [`Self::case`].
+    pub async fn are_over(&self, messages: Vec<(String, String)>) -> Result<Vec<bool>, Error> {
+        self.ask(move |sql| messages.iter().map(|(id, case)| query::is_over(sql, id, case)).collect()).await
     }
-}
 
-#[async_trait]
-impl Reader for FileReader {
-    async fn read(&self, job: Job) -> Result<(), Error> {
-        let stopped = |e: &dyn fmt::Display| Error::Store(format!("reading stopped: {e}"));
-        let place = self.places.clone().acquire_owned().await.map_err(|e| stopped(&e))?;
-        let (idle, path) = (self.idle.clone(), self.path.clone());
-        let work = move || {
-            let _place = place;
-            let conn = Self::connection(&idle, &path)?;
-            let tx = conn.unchecked_transaction()?;
-            job(&tx);
-            tx.finish()?;
-            idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
-            Ok(())
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|e| stopped(&e))?
-    }
-}
-
-impl fmt::Debug for FileReader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileReader").field("path", &self.path).finish_non_exhaustive()
+    /// For each blob: whether it is a document that must be there at `now`: archived and not past its time, or shown to people
+    /// or parked at or after `shown_since`.
+    ///
+    /// # Errors
+    /// As [`Self::case`].
+    pub async fn are_needed(
+        &self,
+        blobs: Vec<String>,
+        now: Timestamp,
+        shown_since: Timestamp,
+    ) -> Result<Vec<bool>, Error> {
+        self.ask(move |sql| blobs.iter().map(|name| query::is_needed(sql, name, now, shown_since)).collect()).await
     }
 }

@@ -1,7 +1,9 @@
-//! What one may ask the ledger, on a connection. [`crate::Ledger`] asks the same from async code.
+//! What one may ask the ledger, on a connection. Every question is written once, for
+//! both databases. [`crate::Ledger`] asks the same from async code.
 
 mod attention;
 mod cases;
+mod kept;
 mod list;
 mod money;
 mod parked;
@@ -19,6 +21,7 @@ use crate::rows::{CaseRow, DocumentRow, EventRow, ParkedRow, SendRow, TaskRow, W
 pub use attention::Attention;
 pub(crate) use attention::attention;
 pub(crate) use cases::{case, case_detail, cases, document, documents, timeline};
+pub(crate) use kept::{is_needed, is_over};
 pub(crate) use money::{counts, statistics};
 pub(crate) use parked::{message, messages, parked, parked_list};
 pub(crate) use tasks::{decisions, task, tasks};

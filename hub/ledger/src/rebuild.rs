@@ -1,15 +1,12 @@
-//! Computing the ledger again from the archive and the journal of an embedded store that no hub is running on.
+//! Computing the ledger again: that of an embedded store, from its archive and its journal, when no hub runs on it; and one in a
+//! store of its own, which is only emptied here.
 
 use std::sync::Arc;
 
 use hub_backbone::{Archive, Backbone, Embedded, Place, Stored, Topic};
 
-use crate::{Error, LedgerView, schema, sqlite};
-
-/// How many records one transaction of a rebuild takes.
-const RECORDS_MAX: usize = 500;
-/// How many bytes, about.
-const BYTES_MAX: usize = 8 << 20;
+use crate::applier::journal::{self, RECORDS_MAX};
+use crate::{Error, LedgerView, Store, marks, sqlite, store};
 
 /// Drops the whole ledger and computes it again: from the archive what has left the log, then from the log. Gives how
 /// many events there were.
@@ -21,8 +18,16 @@ const BYTES_MAX: usize = 8 << 20;
 /// If the store or the archive cannot be used, or the journal is damaged or cannot be read by this version.
 /// [`Error::Gap`] if what was trimmed from the log is not in the archive: then the archive's folder is not the right one.
 pub async fn rebuild(store: &Embedded, archive: &Arc<Archive>) -> Result<u64, Error> {
-    store.write(|conn| schema::clear(conn).map_err(Into::into)).await?;
+    store.write(|conn| sqlite::clear(conn).map_err(Into::into)).await?;
     catch_up(store, archive).await
+}
+
+/// Empties a ledger in a store of its own. Hubs may run: those who follow the journal notice, and fill it again from the beginning.
+///
+/// # Errors
+/// If the store cannot be used.
+pub async fn empty(store: &dyn Store) -> Result<(), Error> {
+    store::change(store, marks::clear).await
 }
 
 /// Applies what the ledger has not seen yet. Gives how many events that were. To be called at each start, before the hub:
@@ -43,7 +48,7 @@ async fn catch_up_partition(store: &Embedded, archive: &Arc<Archive>, place: Pla
     let mut applied = 0;
     let mut next = position(store, place.partition).await?;
     loop {
-        let records = read(store, archive, place, next).await?;
+        let records = journal::read(store, Some(archive), place, next).await?;
         let Some(last) = records.last() else { return Ok(applied) };
         next = last.offset + 1;
         applied += records.len() as u64;
@@ -51,20 +56,6 @@ async fn catch_up_partition(store: &Embedded, archive: &Arc<Archive>, place: Pla
             apply(store, place, some.to_vec()).await?;
         }
     }
-}
-
-/// Records from `next` on, from wherever they are. The log first: near its end, which is the usual case, the archive is not
-/// asked at all.
-async fn read(store: &Embedded, archive: &Arc<Archive>, place: Place, next: u64) -> Result<Vec<Stored>, Error> {
-    let records = store.read(place, next, RECORDS_MAX, BYTES_MAX).await?;
-    if records.first().is_none_or(|first| first.offset == next) {
-        return Ok(records);
-    }
-    let archive = archive.clone();
-    let sealed = tokio::task::spawn_blocking(move || archive.read(place, next));
-    let sealed = sealed.await.map_err(|e| Error::Store(format!("reading the archive stopped: {e}")))??;
-    // Without sealed records, those of the log come next: applying them tells of the gap.
-    Ok(if sealed.is_empty() { records } else { sealed })
 }
 
 async fn position(store: &Embedded, partition: u16) -> Result<u64, Error> {

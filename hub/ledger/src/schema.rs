@@ -1,16 +1,13 @@
-//! Tables and indexes. They live in the file of the embedded backbone, so every name begins with `ledger_`.
-
-use rusqlite::{Connection, OptionalExtension};
+//! Tables and indexes. They may live beside other tables (in the file of the embedded backbone, in a database that somebody
+//! shares with others), so every name begins with `ledger_`.
 
 use crate::Error;
+use crate::sql::{Sql, values};
 
 /// Present shape of the tables. A ledger of another shape is dropped and computed again from the journal.
-const SHAPE: i64 = 2;
+pub(crate) const SHAPE: i64 = 3;
 
-/// How many compiled statements a writing connection keeps: more than the ledger has.
-const STATEMENTS_MAX: usize = 64;
-
-/// Every table, with the columns that order it; what [`crate::sqlite::digest`] reads.
+/// Every table, with the columns that order it; what a digest reads.
 pub(crate) const TABLES: [(&str, &str); 11] = [
     ("ledger_cases", "id"),
     ("ledger_events", "case_id, n"),
@@ -21,11 +18,12 @@ pub(crate) const TABLES: [(&str, &str); 11] = [
     ("ledger_sends", "outgoing"),
     ("ledger_waits", "id"),
     ("ledger_parked", "id"),
-    ("ledger_statistics", "entity, month, kind, state"),
+    ("ledger_statistics", "entity, month, kind, state, partition"),
     ("ledger_positions", "partition"),
 ];
 
-// Times are microseconds since 1970 UTC. `cents` is the amount in cents where that is exact, else null.
+// Times are microseconds since 1970 UTC. `cents` is the amount in cents where that is exact, else null. Written for SQLite; see
+// `Dialect::tables`. Each row belongs to one partition of the journal, so that only one applier writes it.
 const CREATE: &str = "
 CREATE TABLE ledger_cases (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL, entity TEXT NOT NULL, amount TEXT, cents INTEGER,
@@ -105,31 +103,30 @@ CREATE INDEX ledger_parked_case ON ledger_parked (case_id, since, id);
 CREATE INDEX ledger_parked_sha256 ON ledger_parked (sha256);
 
 CREATE TABLE ledger_statistics (
-    entity TEXT NOT NULL, month TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, count INTEGER NOT NULL,
-    cents INTEGER NOT NULL, without_amount INTEGER NOT NULL,
-    PRIMARY KEY (entity, month, kind, state)
+    entity TEXT NOT NULL, month TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, partition INTEGER NOT NULL,
+    count INTEGER NOT NULL, cents INTEGER NOT NULL, without_amount INTEGER NOT NULL,
+    PRIMARY KEY (entity, month, kind, state, partition)
 ) WITHOUT ROWID;
 
 CREATE TABLE ledger_positions (partition INTEGER PRIMARY KEY, next INTEGER NOT NULL);
 ";
 
-/// Makes the tables if they are missing, or makes them again, empty, if they have another shape.
-///
-/// An empty ledger beside a journal that is not needs [`crate::catch_up`] before events are applied.
-pub(crate) fn prepare(conn: &Connection) -> Result<(), Error> {
-    conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-    conn.execute_batch("CREATE TABLE IF NOT EXISTS ledger_shape (shape INTEGER NOT NULL)")?;
-    let shape = conn.query_row("SELECT shape FROM ledger_shape", [], |row| row.get::<_, i64>(0)).optional()?;
-    if shape != Some(SHAPE) { clear(conn) } else { Ok(()) }
+/// The shape of the tables that are there; `None`: there are none.
+pub(crate) fn shape(sql: &mut dyn Sql) -> Result<Option<i64>, Error> {
+    let create = sql.dialect().tables("CREATE TABLE IF NOT EXISTS ledger_shape (shape INTEGER NOT NULL)");
+    sql.script(&create)?;
+    sql.first("SELECT shape FROM ledger_shape", &[], |row| row.int(0))
 }
 
 /// Drops everything and makes empty tables.
-pub(crate) fn clear(conn: &Connection) -> Result<(), Error> {
-    conn.execute_batch("CREATE TABLE IF NOT EXISTS ledger_shape (shape INTEGER NOT NULL); DELETE FROM ledger_shape")?;
+pub(crate) fn clear(sql: &mut dyn Sql) -> Result<(), Error> {
+    let mut script =
+        "CREATE TABLE IF NOT EXISTS ledger_shape (shape INTEGER NOT NULL); DELETE FROM ledger_shape;".to_owned();
     for (table, _) in TABLES {
-        conn.execute_batch(&format!("DROP TABLE IF EXISTS {table}"))?;
+        script.push_str(&format!("DROP TABLE IF EXISTS {table};"));
     }
-    conn.execute_batch(CREATE)?;
-    let _ = conn.execute("INSERT INTO ledger_shape VALUES (?1)", [SHAPE])?;
-    Ok(())
+    script.push_str(CREATE);
+    let script = sql.dialect().tables(&script);
+    sql.script(&script)?;
+    sql.run("INSERT INTO ledger_shape VALUES (?1)", &values![SHAPE])
 }

@@ -1,54 +1,106 @@
-//! Carries out row changes on a SQLite connection. The caller owns the transaction.
+//! The ledger on a SQLite connection. The caller owns the transaction.
 
 mod differ;
-mod kept;
-mod write;
+mod file;
 
-use std::collections::BTreeMap;
-
-use hub_core::journal::{EVENT_VERSION, Event};
 use jiff::Timestamp;
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, params};
-use rust_decimal::Decimal;
-use sha2::{Digest, Sha256};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql, params, params_from_iter};
 
-use crate::Error;
-use crate::project::{At, project};
-use crate::schema::{self, TABLES};
+use crate::apply::{self, JournalRecord};
+use crate::sql::{Dialect, Row, Sql, Value, unreadable};
+use crate::{Error, digest as digests, schema};
 
 pub use differ::first_difference;
-pub use kept::{is_needed, is_over};
+pub use file::{FileReader, FileStore};
 
-/// Amounts beyond this (in cents; 100 000 million euro) are kept exactly in their case but stay out of sums, so that a sum
-/// of a million of them still fits 64 bits.
-const CENTS_MAX: i64 = 10_000_000_000_000;
+/// A SQLite connection, spoken to like any database.
+pub(crate) struct Lite<'c>(pub(crate) &'c Connection);
 
-/// A record of the journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JournalRecord<'a> {
-    /// Partition of the journal.
-    pub partition: u16,
-    /// Position in it.
-    pub offset: u64,
-    /// The event, as JSON.
-    pub bytes: &'a [u8],
+impl Sql for Lite<'_> {
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
+    fn run(&mut self, sql: &str, values: &[Value<'_>]) -> Result<(), Error> {
+        let _ = self.0.prepare_cached(sql)?.execute(params_from_iter(values))?;
+        Ok(())
+    }
+
+    fn script(&mut self, sql: &str) -> Result<(), Error> {
+        Ok(self.0.execute_batch(sql)?)
+    }
+
+    fn each(
+        &mut self,
+        sql: &str,
+        values: &[Value<'_>],
+        row: &mut dyn FnMut(Row) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut statement = self.0.prepare_cached(sql)?;
+        walk(&mut statement, values, row)
+    }
 }
+
+fn walk(
+    statement: &mut CachedStatement<'_>,
+    values: &[Value<'_>],
+    row: &mut dyn FnMut(Row) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let columns = statement.column_count();
+    let mut rows = statement.query(params_from_iter(values))?;
+    while let Some(found) = rows.next()? {
+        row(row_of(found, columns)?)?;
+    }
+    Ok(())
+}
+
+fn row_of(row: &rusqlite::Row<'_>, columns: usize) -> Result<Row, Error> {
+    let value = |column| match row.get_ref(column)? {
+        ValueRef::Null => Ok(Value::Null),
+        ValueRef::Integer(n) => Ok(Value::Int(n)),
+        ValueRef::Text(text) => match std::str::from_utf8(text) {
+            Ok(text) => Ok(Value::Text(text.to_owned().into())),
+            Err(error) => Err(unreadable(column, error)),
+        },
+        ValueRef::Real(_) | ValueRef::Blob(_) => Err(unreadable(column, "it is neither a number nor a text")),
+    };
+    (0..columns).map(value).collect::<Result<_, Error>>().map(Row::new)
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Int(n) => ValueRef::Integer(*n),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+        }))
+    }
+}
+
+/// How many compiled statements a writing connection keeps: more than the ledger has.
+const STATEMENTS_MAX: usize = 64;
 
 /// Drops the ledger and makes empty tables.
 ///
 /// # Errors
 /// If the database refuses.
 pub fn clear(conn: &Connection) -> Result<(), Error> {
-    schema::clear(conn)
+    schema::clear(&mut Lite(conn))
 }
 
-/// Makes the tables if they are missing, or empties them if an earlier version of the hub made them in another shape.
+/// Makes the tables if they are missing, or empties them if another version of the hub made them in another shape.
+///
+/// An empty ledger beside a journal that is not needs [`crate::catch_up`] before events are applied.
 ///
 /// # Errors
 /// If the database refuses.
 pub fn prepare(conn: &Connection) -> Result<(), Error> {
-    schema::prepare(conn)
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    match schema::shape(&mut Lite(conn))? {
+        Some(schema::SHAPE) => Ok(()),
+        _ => clear(conn),
+    }
 }
 
 /// Applies records of the journal, in order within each partition. Records that were applied before are passed over.
@@ -56,39 +108,7 @@ pub fn prepare(conn: &Connection) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Gap`] if records are missing, [`Error::Record`] if one cannot be read; the caller must roll back.
 pub fn apply<'a>(conn: &Connection, records: impl IntoIterator<Item = JournalRecord<'a>>) -> Result<(), Error> {
-    let mut positions = BTreeMap::new();
-    for record in records {
-        let next = match positions.get(&record.partition) {
-            Some(next) => *next,
-            None => position(conn, record.partition)?,
-        };
-        if record.offset > next {
-            return Err(Error::Gap { partition: record.partition, seen: next, given: record.offset });
-        }
-        if record.offset == next {
-            apply_one(conn, &record)?;
-        }
-        let _ = positions.insert(record.partition, next.max(record.offset + 1));
-    }
-    positions.into_iter().try_for_each(|(partition, next)| set_position(conn, partition, next))
-}
-
-fn apply_one(conn: &Connection, record: &JournalRecord<'_>) -> Result<(), Error> {
-    let event = read_event(record)?;
-    for change in project(&event, At { partition: record.partition, offset: record.offset }) {
-        write::carry_out(conn, &change)?;
-    }
-    Ok(())
-}
-
-fn read_event(record: &JournalRecord<'_>) -> Result<Event, Error> {
-    let unreadable = |detail| Error::Record { partition: record.partition, offset: record.offset, detail };
-    let event: Event = serde_json::from_slice(record.bytes).map_err(|e| unreadable(e.to_string()))?;
-    if event.v > EVENT_VERSION {
-        let detail = format!("event format {}, this version reads up to {EVENT_VERSION}", event.v);
-        return Err(unreadable(detail));
-    }
-    Ok(event)
+    apply::apply(&mut Lite(conn), records)
 }
 
 /// The offset of the next record of a partition that the ledger has not seen.
@@ -96,14 +116,7 @@ fn read_event(record: &JournalRecord<'_>) -> Result<Event, Error> {
 /// # Errors
 /// If the database refuses.
 pub fn position(conn: &Connection, partition: u16) -> Result<u64, Error> {
-    let mut statement = conn.prepare_cached("SELECT next FROM ledger_positions WHERE partition = ?1")?;
-    Ok(statement.query_row([partition], |row| row.get(0)).optional()?.unwrap_or(0))
-}
-
-fn set_position(conn: &Connection, partition: u16, next: u64) -> Result<(), Error> {
-    let sql = "INSERT INTO ledger_positions VALUES (?1, ?2) ON CONFLICT (partition) DO UPDATE SET next = excluded.next";
-    let _ = conn.prepare_cached(sql)?.execute(params![partition, next])?;
-    Ok(())
+    apply::position(&mut Lite(conn), partition)
 }
 
 /// SHA-256 over all content, in hexadecimal. Equal content gives an equal digest, however it came about.
@@ -111,44 +124,7 @@ fn set_position(conn: &Connection, partition: u16, next: u64) -> Result<(), Erro
 /// # Errors
 /// If the database refuses.
 pub fn digest(conn: &Connection) -> Result<String, Error> {
-    let mut hash = Sha256::new();
-    for (table, order) in TABLES {
-        hash.update(table.as_bytes());
-        digest_table(conn, &mut hash, &format!("SELECT * FROM {table} ORDER BY {order}"))?;
-    }
-    Ok(hex::encode(hash.finalize()))
-}
-
-fn digest_table(conn: &Connection, hash: &mut Sha256, sql: &str) -> Result<(), Error> {
-    let mut statement = conn.prepare(sql)?;
-    let columns = statement.column_count();
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        for column in 0..columns {
-            digest_value(hash, row.get_ref(column)?);
-        }
-    }
-    Ok(())
-}
-
-fn digest_value(hash: &mut Sha256, value: ValueRef<'_>) {
-    let (tag, bytes) = match value {
-        ValueRef::Null => (0u8, Vec::new()),
-        ValueRef::Integer(n) => (1, n.to_be_bytes().to_vec()),
-        ValueRef::Real(n) => (2, n.to_be_bytes().to_vec()),
-        ValueRef::Text(text) => (3, text.to_vec()),
-        ValueRef::Blob(blob) => (4, blob.to_vec()),
-    };
-    hash.update([tag]);
-    hash.update((bytes.len() as u64).to_be_bytes());
-    hash.update(&bytes);
-}
-
-/// The amount in cents, if that is exact and can be summed.
-pub(crate) fn cents_of(amount: Decimal) -> Option<i64> {
-    let cents = amount.normalize().checked_mul(Decimal::ONE_HUNDRED)?;
-    let whole = i64::try_from(cents.is_integer().then_some(cents)?).ok()?;
-    (whole.abs() <= CENTS_MAX).then_some(whole)
+    digests::digest(&mut Lite(conn))
 }
 
 /// The offsets of a case's events in its journal partition, in order.

@@ -21,6 +21,7 @@ use crate::record::{
     InboxRecord, OutboxRecord, RecoveryCommand, RecoveryWord, ReleaseCommand, WaitRecord, encode, owner_of,
 };
 use crate::recovery::RecoveryReport;
+use crate::seen::read_position;
 
 /// How long a caller waits for a verdict.
 const VERDICT_WITHIN: Duration = Duration::from_secs(10);
@@ -212,11 +213,15 @@ impl Operate for Operator {
     }
 
     async fn wait_until_seen(&self, position: &str) -> Result<(), OperateError> {
-        let (place, offset) = parse_position(position)
-            .filter(|(place, _)| place.partition < self.0.backbone.partitions())
+        let (slot, offset) = read_position(position)
+            .filter(|(slot, _)| *slot < self.0.backbone.partitions())
             .ok_or_else(|| OperateError::Bad(format!("`{position}` is not a position")))?;
         let seen = async {
+            if let Some(ledger) = &self.0.seen {
+                return ledger.reaches(slot, offset).await.map_err(OperateError::Ledger);
+            }
             // A case record is seen when its owner has moved beyond it: the view changes in the same commit.
+            let place = Place::new(Topic::CASES, slot);
             while self.0.backbone.position(place).await.map_err(|e| OperateError::Stopped(e.to_string()))? <= offset {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -227,26 +232,5 @@ impl Operate for Operator {
 
     fn blobs(&self) -> Arc<dyn Blobs> {
         self.0.blobs.clone()
-    }
-}
-
-/// `cases/3@17`
-fn parse_position(text: &str) -> Option<(Place, u64)> {
-    let (place, offset) = text.split_once('@')?;
-    let (topic, partition) = place.split_once('/')?;
-    let topic = Topic::ALL.into_iter().find(|known| known.0 == topic)?;
-    Some((Place::new(topic, partition.parse().ok()?), offset.parse().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn positions_are_read_as_they_are_written() {
-        let place = Place::new(Topic::CASES, 3);
-        assert_eq!(parse_position(&format!("{place}@17")), Some((place, 17)));
-        assert_eq!(parse_position("cases@17"), None);
-        assert_eq!(parse_position("nothing/1@1"), None);
     }
 }

@@ -25,6 +25,7 @@ use crate::recent::Recent;
 use crate::recovery::{Recovering, Recovery};
 use crate::retain::{Keeper, Retained, RetentionSettings};
 use crate::routes::{Route, Routes};
+use crate::seen::Seen;
 use crate::tenure::{Tenure, Tenures};
 use crate::{Error, RouteStatus, intake};
 
@@ -77,6 +78,8 @@ impl Default for RuntimeLimits {
 pub struct HubSettings {
     /// The log.
     pub backbone: Arc<dyn Backbone>,
+    /// How far the ledger has come, if it has a store of its own; `None`: as far as the log.
+    pub seen: Option<Arc<dyn Seen>>,
     /// Large bodies and documents.
     pub blobs: Arc<dyn Blobs>,
     /// Time.
@@ -161,6 +164,7 @@ impl Hub {
         let shared = Arc::new(Shared {
             recovering,
             backbone: settings.backbone,
+            seen: settings.seen,
             blobs: Arc::new(Recent::of(settings.blobs)),
             clock: settings.clock,
             entities: settings.entities,

@@ -130,6 +130,9 @@ pub enum OperateError {
     /// The verdict did not come in time; the command is durable and will be judged.
     #[error("no verdict within {0:?}; the command was recorded and will be judged")]
     Late(std::time::Duration),
+    /// The ledger has a store of its own, which cannot be asked.
+    #[error("{0}")]
+    Ledger(String),
     /// The request makes no sense.
     #[error("{0}")]
     Bad(String),

@@ -7,18 +7,21 @@
 //! - [`FaultProxy`]: a TCP proxy on a free port that cuts or stalls a connection after so many bytes.
 //! - [`source_contract`], [`check_outcome`], [`cut_everywhere`]: the contracts.
 //! - [`certificates`]: an authority, a server and clients, as PEM files.
+//! - [`Postgres`]: a PostgreSQL server of a test's own.
 //! - [`bench`]: an [`hub_core::plugin::OpenCx`], an attempt and an outgoing message for a test.
 
 pub mod bench;
 
 mod certificates;
 mod clock;
+mod postgres;
 mod proxy;
 mod sink_contract;
 mod source_contract;
 
 pub use certificates::certificates;
 pub use clock::ManualClock;
+pub use postgres::Postgres;
 pub use proxy::{FaultProxy, Limit};
 pub use sink_contract::{Observed, SinkBench, check_outcome, cut_everywhere};
 pub use source_contract::{source_contract, stored};

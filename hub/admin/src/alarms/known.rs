@@ -12,7 +12,7 @@ pub struct Known {
 }
 
 /// All alarms, the most urgent first.
-pub const KNOWN: [Known; 14] = [
+pub const KNOWN: [Known; 15] = [
     one("store-failed", "the store cannot be used any more", "keep the files, read the hub's log, start the hub again"),
     one("store", "the hub has lost its store or cannot read it", "read the hub's log, then start the hub again"),
     one(
@@ -26,6 +26,7 @@ pub const KNOWN: [Known; 14] = [
     one("parked", "messages wait for a person", "raccordo dead list; raccordo dead show ID"),
     one("deadline", "a task or a wait is about to run out", "raccordo tasks list; remind whoever has to decide"),
     one("disk-low", "the disk is nearly full", "make room, or give the store a larger disk"),
+    one("ledger", "the ledger does not follow the journal", "see that its database answers; read the hub's log"),
     one("clock", "the wall clock cannot be believed", "mend the machine's time (chronyc tracking)"),
     one("backlog", "work comes in faster than it goes out", "raccordo status; find the slow step or the dead receiver"),
     one("source", "a route does not take messages", "raccordo status; mend what its source needs"),

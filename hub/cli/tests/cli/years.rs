@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use hub_backbone::{Archive, Backbone, Embedded, EmbeddedSettings, FileBlobs, Place, Topic};
 use hub_core::plugin::Registry;
 use hub_core::{Clock, Entities};
-use hub_ledger::LedgerView;
+use hub_ledger::{Ledger, LedgerView};
 use hub_route::{CaseModel, RouteFile, World, check, render};
 use hub_runtime::{Hub, HubSettings, RetentionSettings, RuntimeLimits};
 use hub_testkit::ManualClock;
@@ -98,6 +98,7 @@ impl Life {
         let named = HashMap::from([("listeners".to_string(), HashMap::from([("default".to_string(), listener)]))]);
         let hub = Hub::start(HubSettings {
             backbone: store.clone(),
+            seen: None,
             blobs: blobs.clone(),
             clock: self.clock.clone(),
             routes: plans(),
@@ -124,7 +125,7 @@ impl Life {
             sweep_every: DAY,
             archive,
             blobs,
-            history: Arc::new(Kept::new(store.clone(), 3650 * DAY)),
+            history: Arc::new(Kept::new(Ledger::new(store.clone()), 3650 * DAY)),
         });
         self.store = Some(store);
     }

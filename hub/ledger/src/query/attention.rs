@@ -1,12 +1,12 @@
 //! What needs somebody's attention, over all entities: the ledger's part of the alarms.
 
 use jiff::Timestamp;
-use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::read::time_if;
 use crate::Error;
+use crate::sql::{Sql, values};
 
 /// What needs somebody's attention now, over all entities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -33,14 +33,14 @@ pub struct Attention {
 }
 
 /// What needs attention; deadlines before `near` count as near.
-pub(crate) fn attention(conn: &Connection, near: Timestamp) -> Result<Attention, Error> {
-    let (parked, oldest_parked) = two(conn, "SELECT count(*), min(since) FROM ledger_parked WHERE state = 'open'")?;
+pub(crate) fn attention(sql: &mut dyn Sql, near: Timestamp) -> Result<Attention, Error> {
+    let (parked, oldest_parked) = two(sql, "SELECT count(*), min(since) FROM ledger_parked WHERE state = 'open'")?;
     let (in_doubt, oldest_in_doubt) =
-        two(conn, "SELECT count(*), min(changed_at) FROM ledger_sends WHERE state = 'in_doubt'")?;
-    let (open_tasks, first_task) = two(conn, "SELECT count(*), min(deadline) FROM ledger_tasks WHERE open = 1")?;
-    let (waiting, first_wait) = two(conn, "SELECT count(*), min(deadline) FROM ledger_waits WHERE state = 'open'")?;
-    let near_tasks = before(conn, "ledger_tasks WHERE open = 1", near)?;
-    let near_waits = before(conn, "ledger_waits WHERE state = 'open'", near)?;
+        two(sql, "SELECT count(*), min(changed_at) FROM ledger_sends WHERE state = 'in_doubt'")?;
+    let (open_tasks, first_task) = two(sql, "SELECT count(*), min(deadline) FROM ledger_tasks WHERE open = 1")?;
+    let (waiting, first_wait) = two(sql, "SELECT count(*), min(deadline) FROM ledger_waits WHERE state = 'open'")?;
+    let near_tasks = before(sql, "ledger_tasks WHERE open = 1", near)?;
+    let near_waits = before(sql, "ledger_waits WHERE state = 'open'", near)?;
     Ok(Attention {
         parked,
         oldest_parked,
@@ -54,11 +54,11 @@ pub(crate) fn attention(conn: &Connection, near: Timestamp) -> Result<Attention,
 }
 
 /// How many, and the earliest time.
-fn two(conn: &Connection, sql: &str) -> Result<(u64, Option<Timestamp>), Error> {
-    Ok(conn.prepare_cached(sql)?.query_row([], |row| Ok((row.get(0)?, time_if(row, 1)?)))?)
+fn two(sql: &mut dyn Sql, asked: &str) -> Result<(u64, Option<Timestamp>), Error> {
+    Ok(sql.first(asked, &[], |row| Ok((row.count(0)?, time_if(row, 1)?)))?.unwrap_or_default())
 }
 
-fn before(conn: &Connection, rows: &str, near: Timestamp) -> Result<u64, Error> {
-    let sql = format!("SELECT count(*) FROM {rows} AND deadline < ?1");
-    Ok(conn.prepare_cached(&sql)?.query_row([near.as_microsecond()], |row| row.get(0))?)
+fn before(sql: &mut dyn Sql, rows: &str, near: Timestamp) -> Result<u64, Error> {
+    let asked = format!("SELECT count(*) FROM {rows} AND deadline < ?1");
+    Ok(sql.first(&asked, &values![near], |row| row.count(0))?.unwrap_or_default())
 }

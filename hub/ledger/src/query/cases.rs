@@ -1,34 +1,33 @@
 //! Cases and what belongs to them.
 
-use rusqlite::types::Value as SqlValue;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use rust_decimal::Decimal;
 
-use super::list::List;
+use super::list::{List, Shape, any_of};
 use super::{CaseDetail, CaseFilter, Visible, read};
 use crate::Error;
+use crate::money::cents_of;
 use crate::page::{Key, PAGE_MAX, Page, PageRequest, page};
 use crate::rows::{CaseRow, DocumentRow, EventRow};
-use crate::sqlite::cents_of;
+use crate::sql::{Dialect, Row, Sql, Value, values};
 
 /// Longest text that is looked for in ids.
 const TEXT_MAX: usize = 200;
 
 /// Cases, newest first.
-pub(crate) fn cases(conn: &Connection, filter: &CaseFilter) -> Result<Page<CaseRow>, Error> {
+pub(crate) fn cases(sql: &mut dyn Sql, filter: &CaseFilter) -> Result<Page<CaseRow>, Error> {
     let entities = filter.visible.narrowed(filter.entity.as_deref());
-    let list = list(filter)?;
-    list.page(conn, entities.as_deref(), &filter.page, read::case, |row| Key {
-        at: row.opened_at.as_microsecond(),
-        id: row.id.clone(),
-    })
+    let list = list(filter, sql.dialect())?;
+    list.page(sql, entities.as_deref(), &filter.page, &SHAPE)
 }
 
-fn list(filter: &CaseFilter) -> Result<List, Error> {
+const SHAPE: Shape<CaseRow> =
+    Shape { read: read::case, key: |row| Key { at: row.opened_at.as_microsecond(), id: row.id.clone() } };
+
+fn list(filter: &CaseFilter, dialect: Dialect) -> Result<List, Error> {
     let mut list = List::new(read::CASE, "ledger_cases", "opened_at");
     list.and_if("state = ?", filter.state.clone());
     list.and_if("kind = ?", filter.kind.clone());
-    list.and_if("instr(lower(id), lower(?)) > 0", text(filter)?);
+    list.and_if(dialect.id_contains(), text(filter)?);
     list.and_if("opened_at >= ?", filter.from.map(|at| at.as_microsecond()));
     list.and_if("opened_at < ?", filter.to.map(|at| at.as_microsecond()));
     list.and_if("cents >= ?", filter.amount_min.map(cents).transpose()?);
@@ -55,83 +54,81 @@ fn cents(amount: Decimal) -> Result<i64, Error> {
 }
 
 /// One case, if it may be seen.
-pub(crate) fn case(conn: &Connection, id: &str, visible: &Visible) -> Result<Option<CaseRow>, Error> {
-    let sql = format!("SELECT {} FROM ledger_cases WHERE id = ?1", read::CASE);
-    let row = conn.prepare_cached(&sql)?.query_row([id], read::case).optional()?;
+pub(crate) fn case(sql: &mut dyn Sql, id: &str, visible: &Visible) -> Result<Option<CaseRow>, Error> {
+    let asked = format!("SELECT {} FROM ledger_cases WHERE id = ?1", read::CASE);
+    let row = sql.first(&asked, &values![id], read::case)?;
     Ok(row.filter(|row| visible.allows(&row.entity)))
 }
 
 /// One case with what belongs to it, if it may be seen.
-pub(crate) fn case_detail(conn: &Connection, id: &str, visible: &Visible) -> Result<Option<CaseDetail>, Error> {
-    let Some(case) = case(conn, id, visible)? else { return Ok(None) };
+pub(crate) fn case_detail(sql: &mut dyn Sql, id: &str, visible: &Visible) -> Result<Option<CaseDetail>, Error> {
+    let Some(case) = case(sql, id, visible)? else { return Ok(None) };
     Ok(Some(CaseDetail {
         case,
-        timeline: of_case(conn, (read::EVENT, "ledger_events", "n"), id, read::event)?,
-        documents: documents(conn, id)?,
-        tasks: of_case(conn, (read::TASK, "ledger_tasks", "opened_at, id"), id, read::task)?,
-        sends: of_case(conn, (read::SEND, "ledger_sends", "first_at, outgoing"), id, read::send)?,
-        waits: of_case(conn, (read::WAIT, "ledger_waits", "opened_at, id"), id, read::wait)?,
-        parked: of_case(conn, (read::PARKED, "ledger_parked", "since, id"), id, read::parked)?,
+        timeline: of_case(sql, (read::EVENT, "ledger_events", "n"), id, read::event)?,
+        documents: documents(sql, id)?,
+        tasks: of_case(sql, (read::TASK, "ledger_tasks", "opened_at, id"), id, read::task)?,
+        sends: of_case(sql, (read::SEND, "ledger_sends", "first_at, outgoing"), id, read::send)?,
+        waits: of_case(sql, (read::WAIT, "ledger_waits", "opened_at, id"), id, read::wait)?,
+        parked: of_case(sql, (read::PARKED, "ledger_parked", "since, id"), id, read::parked)?,
     }))
 }
 
 /// The first rows of a case in a table: columns, table, order.
 fn of_case<T>(
-    conn: &Connection,
+    sql: &mut dyn Sql,
     (columns, table, order): (&str, &str, &str),
     case: &str,
-    read: fn(&Row<'_>) -> rusqlite::Result<T>,
+    read: fn(&Row) -> Result<T, Error>,
 ) -> Result<Vec<T>, Error> {
-    let sql = format!("SELECT {columns} FROM {table} WHERE case_id = ?1 ORDER BY {order} LIMIT {PAGE_MAX}");
-    let mut statement = conn.prepare_cached(&sql)?;
-    let rows = statement.query_map([case], read)?;
-    Ok(rows.collect::<rusqlite::Result<Vec<T>>>()?)
+    let asked = format!("SELECT {columns} FROM {table} WHERE case_id = ?1 ORDER BY {order} LIMIT {PAGE_MAX}");
+    sql.rows(&asked, &values![case], read)
 }
 
 /// The events of a case, oldest first; the cursor goes forward.
-pub(crate) fn timeline(conn: &Connection, case: &str, request: &PageRequest) -> Result<Page<EventRow>, Error> {
+pub(crate) fn timeline(sql: &mut dyn Sql, case: &str, request: &PageRequest) -> Result<Page<EventRow>, Error> {
     let (limit, behind) = (request.rows()?, request.behind()?);
     let after = behind.map_or(-1, |key| key.at);
-    let sql = format!("SELECT {} FROM ledger_events WHERE case_id = ?1 AND n > ?2 ORDER BY n LIMIT ?3", read::EVENT);
-    let mut statement = conn.prepare_cached(&sql)?;
-    let rows = statement.query_map(params![case, after, limit + 1], read::event)?;
-    let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let asked = format!("SELECT {} FROM ledger_events WHERE case_id = ?1 AND n > ?2 ORDER BY n LIMIT ?3", read::EVENT);
+    let rows = sql.rows(&asked, &values![case, after, limit + 1], read::event)?;
     Ok(page(rows, limit, |row| Key { at: i64::try_from(row.n).unwrap_or(i64::MAX), id: String::new() }))
 }
 
 /// The documents of a case, oldest first, at most 200.
-pub(crate) fn documents(conn: &Connection, case: &str) -> Result<Vec<DocumentRow>, Error> {
-    of_case(conn, (read::DOCUMENT, "ledger_documents", "n"), case, read::document)
+pub(crate) fn documents(sql: &mut dyn Sql, case: &str) -> Result<Vec<DocumentRow>, Error> {
+    of_case(sql, (read::DOCUMENT, "ledger_documents", "n"), case, read::document)
 }
 
 /// The document of this hash, if a case names it that may be seen.
-pub(crate) fn document(conn: &Connection, sha256: &str, visible: &Visible) -> Result<Option<DocumentRow>, Error> {
-    let (condition, mut values) = match visible {
-        Visible::All => ("1".to_string(), Vec::new()),
+pub(crate) fn document(sql: &mut dyn Sql, sha256: &str, visible: &Visible) -> Result<Option<DocumentRow>, Error> {
+    let mut values: Vec<Value<'_>> = vec![sha256.into()];
+    let condition = match visible {
+        Visible::All => "1 = 1".to_owned(),
         Visible::Only(entities) => {
-            let marks = vec!["?"; entities.len()].join(", ");
-            (format!("entity <> '' AND entity IN ({marks})"), entities.iter().cloned().map(SqlValue::from).collect())
+            values.extend(entities.iter().map(Value::from));
+            format!("entity <> '' AND {}", any_of("entity", entities.len()))
         }
     };
-    values.insert(0, sha256.to_string().into());
-    let sql = format!(
+    let asked = format!(
         "SELECT {} FROM ledger_documents WHERE sha256 = ?
          AND EXISTS (SELECT 1 FROM ledger_cases WHERE ledger_cases.id = case_id AND {condition})
          ORDER BY case_id, n LIMIT 1",
         read::DOCUMENT
     );
-    Ok(conn.prepare_cached(&sql)?.query_row(rusqlite::params_from_iter(values), read::document).optional()?)
+    sql.first(&asked, &values, read::document)
 }
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::Connection;
+
     use super::*;
 
     fn plan_of(filter: &CaseFilter, entity: Option<&str>) -> String {
         let conn = Connection::open_in_memory().unwrap();
         crate::sqlite::prepare(&conn).unwrap();
         let behind = Key { at: 1, id: "x".into() };
-        let (sql, values) = list(filter).unwrap().sql(entity, Some(&behind), 10);
+        let (sql, values) = list(filter, Dialect::Sqlite).unwrap().sql(entity, Some(&behind), 10);
         let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let rows = statement.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
         rows.map(Result::unwrap).collect::<Vec<_>>().join("; ")

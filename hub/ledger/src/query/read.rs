@@ -4,96 +4,91 @@ use std::str::FromStr;
 
 use hub_core::Value;
 use jiff::Timestamp;
-use rusqlite::types::Type;
-use rusqlite::{Result, Row};
 use rust_decimal::Decimal;
 
+use crate::Error;
 use crate::rows::{CaseRow, DecisionRow, DocumentRow, EventRow, MessageRow, ParkedRow, SendRow, TaskRow, WaitRow};
+use crate::sql::{Row, unreadable};
 use crate::summary::actions_of;
 
-fn unreadable(column: usize, detail: String) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, detail.into())
+fn instant(column: usize, us: i64) -> Result<Timestamp, Error> {
+    Timestamp::from_microsecond(us).map_err(|e| unreadable(column, e))
 }
 
-fn instant(column: usize, us: i64) -> Result<Timestamp> {
-    Timestamp::from_microsecond(us).map_err(|e| unreadable(column, e.to_string()))
+fn time(row: &Row, column: usize) -> Result<Timestamp, Error> {
+    instant(column, row.int(column)?)
 }
 
-fn time(row: &Row<'_>, column: usize) -> Result<Timestamp> {
-    instant(column, row.get(column)?)
+pub(super) fn time_if(row: &Row, column: usize) -> Result<Option<Timestamp>, Error> {
+    row.int_if(column)?.map(|us| instant(column, us)).transpose()
 }
 
-pub(super) fn time_if(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>> {
-    row.get::<_, Option<i64>>(column)?.map(|us| instant(column, us)).transpose()
+fn json(row: &Row, column: usize) -> Result<Value, Error> {
+    serde_json::from_str(&row.text(column)?).map_err(|e| unreadable(column, e))
 }
 
-fn json(row: &Row<'_>, column: usize) -> Result<Value> {
-    serde_json::from_str(&row.get::<_, String>(column)?).map_err(|e| unreadable(column, e.to_string()))
-}
-
-fn amount(row: &Row<'_>, column: usize) -> Result<Option<Decimal>> {
-    let text: Option<String> = row.get(column)?;
-    text.map(|text| Decimal::from_str(&text).map_err(|e| unreadable(column, e.to_string()))).transpose()
+fn amount(row: &Row, column: usize) -> Result<Option<Decimal>, Error> {
+    row.text_if(column)?.map(|text| Decimal::from_str(&text).map_err(|e| unreadable(column, e))).transpose()
 }
 
 pub(super) const CASE: &str = "id, kind, entity, amount, state, opened_at, changed_at, last_event, events";
 
-pub(super) fn case(row: &Row<'_>) -> Result<CaseRow> {
+pub(super) fn case(row: &Row) -> Result<CaseRow, Error> {
     Ok(CaseRow {
-        id: row.get(0)?,
-        kind: row.get(1)?,
-        entity: row.get(2)?,
+        id: row.text(0)?,
+        kind: row.text(1)?,
+        entity: row.text(2)?,
         amount: amount(row, 3)?,
-        state: row.get(4)?,
+        state: row.text(4)?,
         opened_at: time(row, 5)?,
         changed_at: time(row, 6)?,
-        last_event: row.get(7)?,
-        events: row.get(8)?,
+        last_event: row.text(7)?,
+        events: row.count(8)?,
     })
 }
 
 pub(super) const EVENT: &str = "n, at, kind, summary, message, route, segment, detail";
 
-pub(super) fn event(row: &Row<'_>) -> Result<EventRow> {
+pub(super) fn event(row: &Row) -> Result<EventRow, Error> {
     Ok(EventRow {
-        n: row.get(0)?,
+        n: row.count(0)?,
         at: time(row, 1)?,
-        kind: row.get(2)?,
-        summary: row.get(3)?,
-        message: row.get(4)?,
-        route: row.get(5)?,
-        segment: row.get(6)?,
+        kind: row.text(2)?,
+        summary: row.text(3)?,
+        message: row.text(4)?,
+        route: row.text(5)?,
+        segment: row.text(6)?,
         detail: json(row, 7)?,
     })
 }
 
 pub(super) const MESSAGE: &str = "id, case_id, entity, route, source, sender, sha256, bytes, at, state";
 
-pub(super) fn message(row: &Row<'_>) -> Result<MessageRow> {
+pub(super) fn message(row: &Row) -> Result<MessageRow, Error> {
     Ok(MessageRow {
-        id: row.get(0)?,
-        case: row.get(1)?,
-        entity: row.get(2)?,
-        route: row.get(3)?,
-        source: row.get(4)?,
-        sender: row.get(5)?,
-        sha256: row.get(6)?,
-        bytes: row.get(7)?,
+        id: row.text(0)?,
+        case: row.text(1)?,
+        entity: row.text(2)?,
+        route: row.text(3)?,
+        source: row.text(4)?,
+        sender: row.text(5)?,
+        sha256: row.text(6)?,
+        bytes: row.count(7)?,
         at: time(row, 8)?,
-        state: row.get(9)?,
+        state: row.text(9)?,
     })
 }
 
 pub(super) const DOCUMENT: &str = "case_id, class, name, sha256, bytes, mime, at, retain_until";
 
-pub(super) fn document(row: &Row<'_>) -> Result<DocumentRow> {
+pub(super) fn document(row: &Row) -> Result<DocumentRow, Error> {
     Ok(DocumentRow {
-        case: row.get(0)?,
-        class: row.get(1)?,
-        name: row.get(2)?,
-        sha256: row.get(3)?,
-        bytes: row.get(4)?,
-        mime: row.get(5)?,
+        case: row.text(0)?,
+        class: row.text(1)?,
+        name: row.text(2)?,
+        sha256: row.text(3)?,
+        bytes: row.count(4)?,
+        mime: row.text(5)?,
         at: time(row, 6)?,
         retain_until: time(row, 7)?,
     })
@@ -102,37 +97,37 @@ pub(super) fn document(row: &Row<'_>) -> Result<DocumentRow> {
 pub(super) const TASK: &str = "id, case_id, entity, kind, role, escalated_role, people, approvals, title, requester,
     sha256, mime, opened_at, deadline, closed_at, outcome";
 
-pub(super) fn task(row: &Row<'_>) -> Result<TaskRow> {
+pub(super) fn task(row: &Row) -> Result<TaskRow, Error> {
     Ok(TaskRow {
-        id: row.get(0)?,
-        case: row.get(1)?,
-        entity: row.get(2)?,
-        kind: row.get(3)?,
-        role: row.get(4)?,
-        escalated_role: row.get(5)?,
-        people: row.get(6)?,
-        approvals: row.get(7)?,
-        title: row.get(8)?,
-        requester: row.get(9)?,
-        sha256: row.get(10)?,
-        mime: row.get(11)?,
+        id: row.text(0)?,
+        case: row.text(1)?,
+        entity: row.text(2)?,
+        kind: row.text(3)?,
+        role: row.text(4)?,
+        escalated_role: row.text(5)?,
+        people: row.count(6)?,
+        approvals: row.count(7)?,
+        title: row.text(8)?,
+        requester: row.text(9)?,
+        sha256: row.text(10)?,
+        mime: row.text(11)?,
         opened_at: time(row, 12)?,
         deadline: time(row, 13)?,
         closed_at: time_if(row, 14)?,
-        outcome: row.get(15)?,
+        outcome: row.text(15)?,
     })
 }
 
 pub(super) const DECISION: &str = "task, person, decision, comment, sha256, approvals, at";
 
-pub(super) fn decision(row: &Row<'_>) -> Result<DecisionRow> {
+pub(super) fn decision(row: &Row) -> Result<DecisionRow, Error> {
     Ok(DecisionRow {
-        task: row.get(0)?,
-        person: row.get(1)?,
-        decision: row.get(2)?,
-        comment: row.get(3)?,
-        sha256: row.get(4)?,
-        approvals: row.get(5)?,
+        task: row.text(0)?,
+        person: row.text(1)?,
+        decision: row.text(2)?,
+        comment: row.text(3)?,
+        sha256: row.text(4)?,
+        approvals: row.count(5)?,
         at: time(row, 6)?,
     })
 }
@@ -140,16 +135,16 @@ pub(super) fn decision(row: &Row<'_>) -> Result<DecisionRow> {
 pub(super) const SEND: &str =
     "outgoing, case_id, entity, sink, attempts, state, remote_id, sha256, first_at, changed_at";
 
-pub(super) fn send(row: &Row<'_>) -> Result<SendRow> {
+pub(super) fn send(row: &Row) -> Result<SendRow, Error> {
     Ok(SendRow {
-        outgoing: row.get(0)?,
-        case: row.get(1)?,
-        entity: row.get(2)?,
-        sink: row.get(3)?,
-        attempts: row.get(4)?,
-        state: row.get(5)?,
-        remote_id: row.get(6)?,
-        sha256: row.get(7)?,
+        outgoing: row.text(0)?,
+        case: row.text(1)?,
+        entity: row.text(2)?,
+        sink: row.text(3)?,
+        attempts: row.count(4)?,
+        state: row.text(5)?,
+        remote_id: row.text(6)?,
+        sha256: row.text(7)?,
         first_at: time(row, 8)?,
         changed_at: time(row, 9)?,
     })
@@ -157,41 +152,41 @@ pub(super) fn send(row: &Row<'_>) -> Result<SendRow> {
 
 pub(super) const WAIT: &str = "id, case_id, name, keys, opened_at, deadline, state, by_whom";
 
-pub(super) fn wait(row: &Row<'_>) -> Result<WaitRow> {
-    let keys: String = row.get(3)?;
+pub(super) fn wait(row: &Row) -> Result<WaitRow, Error> {
+    let keys = row.text(3)?;
     Ok(WaitRow {
-        id: row.get(0)?,
-        case: row.get(1)?,
-        name: row.get(2)?,
-        keys: serde_json::from_str(&keys).map_err(|e| unreadable(3, e.to_string()))?,
+        id: row.text(0)?,
+        case: row.text(1)?,
+        name: row.text(2)?,
+        keys: serde_json::from_str(&keys).map_err(|e| unreadable(3, e))?,
         opened_at: time(row, 4)?,
         deadline: time(row, 5)?,
-        state: row.get(6)?,
-        by: row.get(7)?,
+        state: row.text(6)?,
+        by: row.text(7)?,
     })
 }
 
 pub(super) const PARKED: &str = "id, case_id, entity, kind, reason, evidence, sha256, mime, message, route, segment,
     since, state, action, by_whom, note, released_at";
 
-pub(super) fn parked(row: &Row<'_>) -> Result<ParkedRow> {
-    let (kind, state): (String, String) = (row.get(3)?, row.get(12)?);
+pub(super) fn parked(row: &Row) -> Result<ParkedRow, Error> {
+    let (kind, state) = (row.text(3)?, row.text(12)?);
     let actions = if state == "open" { actions_of(&kind) } else { &[] };
     Ok(ParkedRow {
-        id: row.get(0)?,
-        case: row.get(1)?,
-        entity: row.get(2)?,
-        reason: row.get(4)?,
+        id: row.text(0)?,
+        case: row.text(1)?,
+        entity: row.text(2)?,
+        reason: row.text(4)?,
         evidence: json(row, 5)?,
-        sha256: row.get(6)?,
-        mime: row.get(7)?,
-        message: row.get(8)?,
-        route: row.get(9)?,
-        segment: row.get(10)?,
+        sha256: row.text(6)?,
+        mime: row.text(7)?,
+        message: row.text(8)?,
+        route: row.text(9)?,
+        segment: row.text(10)?,
         since: time(row, 11)?,
-        action: row.get(13)?,
-        by: row.get(14)?,
-        note: row.get(15)?,
+        action: row.text(13)?,
+        by: row.text(14)?,
+        note: row.text(15)?,
         released_at: time_if(row, 16)?,
         actions: actions.iter().map(ToString::to_string).collect(),
         kind,

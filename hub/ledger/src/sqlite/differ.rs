@@ -2,10 +2,8 @@
 
 use rusqlite::{Connection, Row, Rows};
 
-use super::digest_value;
 use crate::Error;
 use crate::schema::TABLES;
-use sha2::{Digest, Sha256};
 
 /// The first row that differs between a ledger and another one (computed from the same journal), in words: table, key and
 /// column. `None`: they are the same.
@@ -47,17 +45,11 @@ fn in_table(names: &[String], keys: usize, left: &mut Rows<'_>, right: &mut Rows
 
 fn differing(columns: usize, row: &Row<'_>, expected: &Row<'_>) -> Result<Option<usize>, Error> {
     for column in 0..columns {
-        if hash(row, column)? != hash(expected, column)? {
+        if row.get_ref(column)? != expected.get_ref(column)? {
             return Ok(Some(column));
         }
     }
     Ok(None)
-}
-
-fn hash(row: &Row<'_>, column: usize) -> Result<[u8; 32], Error> {
-    let mut hash = Sha256::new();
-    digest_value(&mut hash, row.get_ref(column)?);
-    Ok(hash.finalize().into())
 }
 
 /// The key of a row; the tables begin with their key's columns, or it says so itself.

@@ -1,43 +1,11 @@
-//! The queries, over a file that is written while it is read.
+//! The queries, over a ledger that is written while it is read: each body runs on every database (`databases.rs`).
 
 use hub_core::journal::{Event, ParkedKind, SendOutcome, What};
 use hub_ledger::rows::CaseRow;
-use hub_ledger::{
-    CaseFilter, Error, Ledger, MessageFilter, PageRequest, ParkedFilter, StatisticsFilter, TaskFilter, Visible,
-};
-use rusqlite::Connection;
-use tempfile::TempDir;
+use hub_ledger::{CaseFilter, Error, MessageFilter, PageRequest, ParkedFilter, StatisticsFilter, TaskFilter, Visible};
 
-use crate::events::{apply, case, event, instant, moved, one_of_each, parked, received, task};
-
-struct Filled {
-    ledger: Ledger,
-    conn: Connection,
-    next: u64,
-    _folder: TempDir,
-}
-
-impl Filled {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("hub.db");
-        let conn = Connection::open(&path).unwrap();
-        conn.pragma_update(None, "journal_mode", "wal").unwrap();
-        hub_ledger::sqlite::prepare(&conn).unwrap();
-        Self { ledger: Ledger::file(path), conn, next: 0, _folder: folder }
-    }
-
-    fn with(events: &[Event]) -> Self {
-        let mut filled = Self::new();
-        filled.add(events);
-        filled
-    }
-
-    fn add(&mut self, events: &[Event]) {
-        apply(&self.conn, self.next, events).unwrap();
-        self.next += events.len() as u64;
-    }
-}
+use crate::events::{case, event, instant, moved, one_of_each, parked, received, task};
+use crate::filled::{Filled, Kind};
 
 fn only(entities: &[&str]) -> Visible {
     Visible::Only(entities.iter().map(ToString::to_string).collect())
@@ -54,20 +22,19 @@ fn opened(id: &str, entity: &str, amount: &str, second: i64) -> Event {
     event
 }
 
-#[tokio::test]
-async fn pages_are_complete_and_do_not_repeat_while_cases_are_added() {
+pub(crate) async fn pages_are_complete_and_do_not_repeat_while_cases_are_added(kind: Kind) {
     let entities = ["UFAAAA", "UFBBBB", "UFCCCC"];
     // many cases of the same instant: the id orders them
     let old: Vec<Event> =
         (0..57).map(|i| opened(&format!("c{i:02}"), entities[i % 3], "1.00", (i / 10) as i64)).collect();
     for visible in [Visible::All, only(&["UFAAAA", "UFCCCC"])] {
-        let mut filled = Filled::with(&old);
+        let mut filled = Filled::with(kind.clone(), &old).await;
         let (mut cursor, mut seen) = (None, Vec::new());
         loop {
             let page = PageRequest { cursor, limit: Some(7) };
             let page = filled.ledger.cases(CaseFilter { page, ..CaseFilter::of(visible.clone()) }).await.unwrap();
             seen.extend(page.items.into_iter().map(|row| row.id));
-            filled.add(&[opened(&format!("new{}", filled.next), "UFAAAA", "1.00", 1_000 + filled.next as i64)]);
+            filled.add(&[opened(&format!("new{}", filled.next), "UFAAAA", "1.00", 1_000 + filled.next as i64)]).await;
             cursor = page.next;
             if cursor.is_none() {
                 break;
@@ -80,14 +47,17 @@ async fn pages_are_complete_and_do_not_repeat_while_cases_are_added() {
     }
 }
 
-#[tokio::test]
-async fn cases_are_found_by_each_filter() {
-    let filled = Filled::with(&[
-        opened("UFAAAA/2026/1", "UFAAAA", "10.00", 0),
-        opened("UFAAAA/2026/2", "UFAAAA", "20.55", 10),
-        opened("UFBBBB/2026/1", "UFBBBB", "30.00", 20),
-        event(case("UFBBBB/2026/1", "UFBBBB", "30.00"), 30, moved("pagato")),
-    ]);
+pub(crate) async fn cases_are_found_by_each_filter(kind: Kind) {
+    let filled = Filled::with(
+        kind.clone(),
+        &[
+            opened("UFAAAA/2026/1", "UFAAAA", "10.00", 0),
+            opened("UFAAAA/2026/2", "UFAAAA", "20.55", 10),
+            opened("UFBBBB/2026/1", "UFBBBB", "30.00", 20),
+            event(case("UFBBBB/2026/1", "UFBBBB", "30.00"), 30, moved("pagato")),
+        ],
+    )
+    .await;
     let all = CaseFilter::of(Visible::All);
     let questions = [
         (CaseFilter { state: Some("pagato".into()), ..all.clone() }, vec!["UFBBBB/2026/1"]),
@@ -109,25 +79,23 @@ async fn cases_are_found_by_each_filter() {
     assert_eq!(filled.ledger.cases(CaseFilter { text: Some(text), ..all }).await.unwrap().items, []);
 }
 
-#[tokio::test]
-async fn bad_questions_are_refused() {
+pub(crate) async fn bad_questions_are_refused(kind: Kind) {
     let all = CaseFilter::of(Visible::All);
     let page = |cursor: &str| PageRequest { cursor: Some(cursor.into()), limit: None };
-    let filled = Filled::new();
+    let filled = Filled::new(kind.clone()).await;
     let bad_cursor = filled.ledger.cases(CaseFilter { page: page("nonsense"), ..all.clone() }).await;
     assert!(matches!(bad_cursor, Err(Error::BadCursor)), "{bad_cursor:?}");
     let thirds = filled.ledger.cases(CaseFilter { amount_min: "0.001".parse().ok(), ..all }).await;
     assert!(matches!(thirds, Err(Error::BadFilter(_))), "{thirds:?}");
 }
 
-#[tokio::test]
-async fn a_case_shows_all_that_belongs_to_it() {
+pub(crate) async fn a_case_shows_all_that_belongs_to_it(kind: Kind) {
     let whats = one_of_each();
     let events: Vec<Event> = (0..)
         .zip(whats)
         .map(|(second, what)| event(case("UFAAAA/2026/1", "UFAAAA", "1234.50"), second, what))
         .collect();
-    let filled = Filled::with(&events);
+    let filled = Filled::with(kind.clone(), &events).await;
     let id = "UFAAAA/2026/1";
     assert_eq!(filled.ledger.case(id, only(&["UFBBBB"])).await.unwrap(), None);
     let detail = filled.ledger.case(id, only(&["UFAAAA"])).await.unwrap().unwrap();
@@ -158,22 +126,26 @@ async fn a_case_shows_all_that_belongs_to_it() {
     assert_eq!(filled.ledger.document("dd", only(&[])).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_case_stays_with_its_first_entity_and_gets_one_later_if_it_had_none() {
-    let filled = Filled::with(&[
-        event(case("A", "", ""), 0, What::TaskOpened(task("t"))),
-        event(case("A", "UFAAAA", "5.00"), 1, moved("x")),
-        event(case("A", "UFBBBB", ""), 2, moved("y")),
-    ]);
+pub(crate) async fn a_case_stays_with_its_first_entity_and_gets_one_later_if_it_had_none(kind: Kind) {
+    let filled = Filled::with(
+        kind.clone(),
+        &[
+            event(case("A", "", ""), 0, What::TaskOpened(task("t"))),
+            event(case("A", "UFAAAA", "5.00"), 1, moved("x")),
+            event(case("A", "UFBBBB", ""), 2, moved("y")),
+        ],
+    )
+    .await;
     let detail = filled.ledger.case("A", only(&["UFAAAA"])).await.unwrap().unwrap();
     assert_eq!((detail.case.entity.as_str(), detail.tasks[0].entity.as_str()), ("UFAAAA", "UFAAAA"));
     assert_eq!(detail.case.amount.unwrap().to_string(), "5.00");
     assert_eq!(filled.ledger.case("A", only(&["UFBBBB"])).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn what_has_no_entity_is_for_those_who_see_all() {
-    let filled = Filled::with(&[event(case("A", "", ""), 0, What::Parked(parked("p", ParkedKind::Refused)))]);
+pub(crate) async fn what_has_no_entity_is_for_those_who_see_all(kind: Kind) {
+    let filled =
+        Filled::with(kind.clone(), &[event(case("A", "", ""), 0, What::Parked(parked("p", ParkedKind::Refused)))])
+            .await;
     let counts = filled.ledger.counts(Visible::All).await.unwrap();
     assert_eq!(counts.parked, 1);
     for visible in [only(&["UFAAAA"]), only(&[""]), only(&[])] {
@@ -184,14 +156,17 @@ async fn what_has_no_entity_is_for_those_who_see_all() {
     }
 }
 
-#[tokio::test]
-async fn tasks_are_found_by_role_entity_and_state() {
-    let filled = Filled::with(&[
-        event(case("A", "UFAAAA", ""), 0, What::TaskOpened(task("t1"))),
-        event(case("B", "UFBBBB", ""), 1, What::TaskOpened(task("t2"))),
-        event(case("B", "UFBBBB", ""), 2, What::TaskEscalated { task: "t2".into(), to: "controllore".into() }),
-        event(case("A", "UFAAAA", ""), 3, What::TaskClosed { task: "t1".into(), outcome: "expired".into() }),
-    ]);
+pub(crate) async fn tasks_are_found_by_role_entity_and_state(kind: Kind) {
+    let filled = Filled::with(
+        kind.clone(),
+        &[
+            event(case("A", "UFAAAA", ""), 0, What::TaskOpened(task("t1"))),
+            event(case("B", "UFBBBB", ""), 1, What::TaskOpened(task("t2"))),
+            event(case("B", "UFBBBB", ""), 2, What::TaskEscalated { task: "t2".into(), to: "controllore".into() }),
+            event(case("A", "UFAAAA", ""), 3, What::TaskClosed { task: "t1".into(), outcome: "expired".into() }),
+        ],
+    )
+    .await;
     let roles = |role: &str| Some(vec![role.to_string()]);
     let all = TaskFilter::of(Visible::All);
     for (filter, expected) in [
@@ -209,31 +184,30 @@ async fn tasks_are_found_by_role_entity_and_state() {
     assert_eq!(filled.ledger.counts(only(&["UFBBBB"])).await.unwrap().open_tasks, 1);
 }
 
-#[tokio::test]
-async fn a_parked_message_says_what_may_be_done_and_moves_its_message() {
+pub(crate) async fn a_parked_message_says_what_may_be_done_and_moves_its_message(kind: Kind) {
     let release = |action: &str| What::Released {
         parked: "p".into(),
         action: action.into(),
         by: "bruno".into(),
         note: String::new(),
     };
-    let mut filled = Filled::with(&[opened("A", "UFAAAA", "", 0)]);
+    let mut filled = Filled::with(kind.clone(), &[opened("A", "UFAAAA", "", 0)]).await;
     let on_a = |second, what| {
         let mut event = event(case("A", "UFAAAA", ""), second, what);
         event.message = "m-A".into();
         event
     };
-    filled.add(&[on_a(1, What::Parked(parked("p", ParkedKind::InDoubt)))]);
+    filled.add(&[on_a(1, What::Parked(parked("p", ParkedKind::InDoubt)))]).await;
     let row = filled.ledger.parked("p", Visible::All).await.unwrap().unwrap();
     assert_eq!(row.actions, ["delivered", "not_delivered", "give_up"]);
     let state = async |filled: &Filled| filled.ledger.message("m-A", Visible::All).await.unwrap().unwrap().state;
     assert_eq!(state(&filled).await, "parked");
-    filled.add(&[on_a(2, release("not_delivered"))]);
+    filled.add(&[on_a(2, release("not_delivered"))]).await;
     assert_eq!(state(&filled).await, "working");
-    filled.add(&[on_a(3, What::Parked(parked("p", ParkedKind::Step)))]);
+    filled.add(&[on_a(3, What::Parked(parked("p", ParkedKind::Step)))]).await;
     let again = filled.ledger.parked("p", Visible::All).await.unwrap().unwrap();
     assert_eq!((again.state.as_str(), again.action.as_str(), again.released_at), ("open", "", None));
-    filled.add(&[on_a(4, release("give_up"))]);
+    filled.add(&[on_a(4, release("give_up"))]).await;
     assert_eq!(state(&filled).await, "given_up");
     let open = ParkedFilter { open: Some(true), ..ParkedFilter::of(Visible::All) };
     assert_eq!(filled.ledger.parked_list(open).await.unwrap().items, []);
@@ -241,13 +215,12 @@ async fn a_parked_message_says_what_may_be_done_and_moves_its_message() {
     assert_eq!(filled.ledger.messages(of_route).await.unwrap().items.len(), 1);
 }
 
-#[tokio::test]
-async fn sums_are_exact() {
+pub(crate) async fn sums_are_exact(kind: Kind) {
     let amounts = ["0.10", "0.20", "99999999999.99", "0.005", "", "100000000000.01"];
-    let mut filled = Filled::new();
+    let mut filled = Filled::new(kind.clone()).await;
     for (i, amount) in (0..).zip(amounts) {
         let id = format!("c{i}");
-        filled.add(&[opened(&id, "UFAAAA", amount, 0), event(case(&id, "UFAAAA", amount), 1, moved("pagato"))]);
+        filled.add(&[opened(&id, "UFAAAA", amount, 0), event(case(&id, "UFAAAA", amount), 1, moved("pagato"))]).await;
     }
     let rows = filled.ledger.statistics(StatisticsFilter::of(Visible::All)).await.unwrap();
     let states: Vec<_> = rows.iter().map(|row| row.state.as_str()).collect();
@@ -261,16 +234,13 @@ async fn sums_are_exact() {
     assert_eq!(filled.ledger.statistics(StatisticsFilter::of(only(&["UFBBBB"]))).await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn lists_of_a_hundred_thousand_cases_come_in_bounded_pages() {
-    const CASES: i64 = 100_000;
-    let mut filled = Filled::new();
-    filled.conn.execute_batch("BEGIN").unwrap();
-    for first in (0..CASES).step_by(10_000) {
+pub(crate) async fn lists_of_many_cases_come_in_bounded_pages(kind: Kind) {
+    let cases = kind.many();
+    let mut filled = Filled::new(kind.clone()).await;
+    for first in (0..cases).step_by(5_000) {
         let one = |n: i64| opened(&format!("C{n:06}"), ["UFAAAA", "UFBBBB"][usize::from(n % 2 == 1)], "1.00", n);
-        filled.add(&(first..first + 10_000).map(one).collect::<Vec<_>>());
+        filled.add(&(first..first + 5_000).map(one).collect::<Vec<_>>()).await;
     }
-    filled.conn.execute_batch("COMMIT").unwrap();
     let most = PageRequest { cursor: None, limit: Some(200) };
     for visible in [Visible::All, only(&["UFAAAA"]), only(&["UFAAAA", "UFBBBB"])] {
         let mut filter = CaseFilter::of(visible.clone());
@@ -294,12 +264,11 @@ async fn lists_of_a_hundred_thousand_cases_come_in_bounded_pages() {
             break;
         }
     }
-    assert_eq!(seen, 100_000);
+    assert_eq!(seen, usize::try_from(cases).unwrap());
     assert_eq!(filled.ledger.statistics(StatisticsFilter::of(Visible::All)).await.unwrap().len(), 2);
 }
 
-#[tokio::test]
-async fn what_needs_attention_is_counted_with_its_oldest_and_its_next() {
+pub(crate) async fn what_needs_attention_is_counted_with_its_oldest_and_its_next(kind: Kind) {
     let doubt = |outgoing: &str, outcome| What::SendSettled {
         outgoing: outgoing.into(),
         sink: "siope.flusso".into(),
@@ -309,13 +278,17 @@ async fn what_needs_attention_is_counted_with_its_oldest_and_its_next() {
         evidence: serde_json::Value::Null,
     };
     let wait = What::WaitOpened { wait: "w".into(), name: "ack".into(), keys: vec![], deadline: instant(500) };
-    let mut filled = Filled::with(&[
-        event(case("A", "UFAAAA", ""), 0, What::TaskOpened(task("t1"))),
-        event(case("A", "UFAAAA", ""), 1, doubt("o1", SendOutcome::InDoubt)),
-        event(case("A", "UFAAAA", ""), 2, doubt("o2", SendOutcome::InDoubt)),
-        event(case("A", "UFAAAA", ""), 3, What::Parked(parked("o1", ParkedKind::InDoubt))),
-        event(case("A", "UFAAAA", ""), 4, wait),
-    ]);
+    let mut filled = Filled::with(
+        kind.clone(),
+        &[
+            event(case("A", "UFAAAA", ""), 0, What::TaskOpened(task("t1"))),
+            event(case("A", "UFAAAA", ""), 1, doubt("o1", SendOutcome::InDoubt)),
+            event(case("A", "UFAAAA", ""), 2, doubt("o2", SendOutcome::InDoubt)),
+            event(case("A", "UFAAAA", ""), 3, What::Parked(parked("o1", ParkedKind::InDoubt))),
+            event(case("A", "UFAAAA", ""), 4, wait),
+        ],
+    )
+    .await;
     let seen = filled.ledger.attention(instant(501)).await.unwrap();
     assert_eq!((seen.in_doubt, seen.oldest_in_doubt), (2, Some(instant(1))));
     assert_eq!((seen.parked, seen.oldest_parked), (1, Some(instant(3))));
@@ -328,14 +301,28 @@ async fn what_needs_attention_is_counted_with_its_oldest_and_its_next() {
         note: "asked by telephone".into(),
     };
     // Whatever a person says about a doubt ends it; a late proof settles the other one.
-    filled.add(&[
-        event(case("A", "UFAAAA", ""), 5, release("o1", "give_up")),
-        event(case("A", "UFAAAA", ""), 6, doubt("o2", SendOutcome::Delivered)),
-        event(case("A", "UFAAAA", ""), 7, What::WaitAnswered { wait: "w".into(), name: "ack".into(), by: "m".into() }),
-    ]);
+    filled
+        .add(&[
+            event(case("A", "UFAAAA", ""), 5, release("o1", "give_up")),
+            event(case("A", "UFAAAA", ""), 6, doubt("o2", SendOutcome::Delivered)),
+            event(
+                case("A", "UFAAAA", ""),
+                7,
+                What::WaitAnswered { wait: "w".into(), name: "ack".into(), by: "m".into() },
+            ),
+        ])
+        .await;
     let seen = filled.ledger.attention(instant(0)).await.unwrap();
     assert_eq!((seen.in_doubt, seen.parked, seen.waiting, seen.deadline_near), (0, 0, 0, 0));
     let detail = filled.ledger.case("A", Visible::All).await.unwrap().unwrap();
     let states: Vec<_> = detail.sends.iter().map(|send| send.state.as_str()).collect();
     assert_eq!(states, ["given_up", "delivered"]);
+}
+
+pub(crate) async fn a_text_with_a_nul_is_found_again(kind: Kind) {
+    let mut odd = opened("A\0B", "UFAAAA", "1.00", 0);
+    odd.message = "m\0".into();
+    let filled = Filled::with(kind, &[odd]).await;
+    let found = filled.ledger.case("A\0B", Visible::All).await.unwrap().unwrap();
+    assert_eq!((found.case.id.as_str(), found.timeline[0].message.as_str()), ("A\u{FFFD}B", "m\u{FFFD}"));
 }

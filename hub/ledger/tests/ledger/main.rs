@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests may
 
+mod applier;
+mod databases;
 mod events;
+mod filled;
+mod kept;
 mod lists;
 mod live_is_rebuilt;
 mod projection;

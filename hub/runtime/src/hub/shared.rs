@@ -20,12 +20,14 @@ use crate::operate::Alarm;
 use crate::record::{StoredBody, Work};
 use crate::recovery::Recovering;
 use crate::routes::Routes;
+use crate::seen::Seen;
 use crate::tenure::{Tenure, Tenures};
 use crate::{Error, RouteStatus, RuntimeLimits};
 
 /// What all loops share.
 pub(crate) struct Shared {
     pub(crate) backbone: Arc<dyn Backbone>,
+    pub(crate) seen: Option<Arc<dyn Seen>>,
     pub(crate) blobs: Arc<dyn Blobs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entities: Arc<Entities>,

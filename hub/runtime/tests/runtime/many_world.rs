@@ -62,6 +62,7 @@ impl Many {
         let texts: Vec<&str> = self.routes.iter().map(String::as_str).collect();
         let settings = HubSettings {
             backbone: memory.clone(),
+            seen: None,
             blobs: self.blobs.clone(),
             clock: self.clock.clone(),
             routes: plans(&files(&texts), &entities, &cases),

@@ -62,8 +62,8 @@ impl Kept {
         let says = Arc::new(Says::default());
         let settings = RetentionSettings {
             every: Duration::from_secs(600),
-            finished: 3 * DAY,
             alone: true,
+            finished: 3 * DAY,
             seal_after: 30 * DAY,
             journal_records: 1_000_000,
             grace: 7 * DAY,

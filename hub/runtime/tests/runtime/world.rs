@@ -135,6 +135,7 @@ impl World {
         let cases = CaseModel::parse("cases.yaml", CASES).expect("the cases are right");
         let settings = HubSettings {
             backbone: self.backbone(),
+            seen: None,
             blobs: self.blobs.clone(),
             clock: self.clock.clone(),
             routes: plans(&self.routes, &entities, &cases),

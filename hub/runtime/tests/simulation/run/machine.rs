@@ -100,6 +100,7 @@ impl Machine {
         self.world.note(|| format!("p{} starts as {}", process.number, memory.epoch()));
         let settings = HubSettings {
             backbone: Arc::new(Disk { memory: memory.clone(), process: process.clone() }),
+            seen: None,
             blobs: self.blobs.clone(),
             clock: self.world.clock.clone(),
             routes: config::routes(self.world.many),
