@@ -99,6 +99,11 @@ pub(crate) fn open_embedded(config: &Config) -> anyhow::Result<Arc<Embedded>> {
 /// The settings with files found from the configuration's folder.
 fn located(settings: &KafkaSettings, config: &Config) -> KafkaSettings {
     let mut settings = settings.clone();
+    // With it the next start knows that the life before is over.
+    let lock = settings
+        .lock
+        .map_or_else(|| config.data().join(format!("{}.lock", settings.transactional_id)), |lock| config.path(&lock));
+    settings.lock = Some(lock);
     let find = |path: &mut Option<PathBuf>| *path = path.as_ref().map(|path| config.path(path));
     if let Some(tls) = &mut settings.security.tls {
         [&mut tls.ca, &mut tls.certificate, &mut tls.key].into_iter().for_each(find);

@@ -54,6 +54,8 @@ pub(crate) struct Flow {
     /// The hub's clock.
     #[schema(value_type = String, format = DateTime)]
     now: Timestamp,
+    /// Slots of the log that this hub works on: all of them, unless several hubs share the log. What follows is about these.
+    slots: usize,
     /// Messages that wait for a segment of their route, all partitions together.
     backlog: u64,
     /// The same of the fullest partition.
@@ -85,6 +87,7 @@ impl Flow {
             since: figures.since,
             epoch: figures.epoch.clone(),
             now: figures.now,
+            slots: figures.partitions.len(),
             backlog: figures.total(|p| p.inbox),
             backlog_largest: figures.largest(|p| p.inbox),
             backlog_limit: figures.backlog_max,

@@ -64,6 +64,12 @@ impl Sender {
         Ok(Self { http, address_file: world.dir.join("http.address"), folder: world.dir.join("drop") })
     }
 
+    /// The same for the hub that writes its address there.
+    #[must_use]
+    pub fn to(&self, address_file: PathBuf) -> Self {
+        Self { address_file, ..self.clone() }
+    }
+
     /// Sends an order until the hub says yes or no; repetitions carry the same key.
     ///
     /// # Errors

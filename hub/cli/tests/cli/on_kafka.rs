@@ -16,7 +16,7 @@ const ORDERS: usize = 12;
 const WITHIN: Duration = Duration::from_secs(240);
 
 /// The address of the broker that `./test` has fetched; the tests of `hub/kafka` share it.
-fn broker(root: &Path) -> Option<String> {
+pub(crate) fn broker(root: &Path) -> Option<String> {
     let folder = root.join("target/kafka");
     let started = match folder.join("jars").is_dir() {
         true => {
@@ -40,12 +40,17 @@ fn moved(config: &Path, broker: &str, url: &str) {
     let text = std::fs::read_to_string(config).expect("a configuration");
     let mut value: Value = serde_json::from_str(&text).expect("JSON");
     let name = format!("e2e{}", uuid::Uuid::now_v7().simple());
+    on_kafka(&mut value, broker, url, (&name, 1));
+    std::fs::write(config, value.to_string()).expect("writable");
+}
+
+/// Puts the hub with this number onto a shared log.
+pub(crate) fn on_kafka(value: &mut Value, broker: &str, url: &str, (name, number): (&str, usize)) {
     value["backbone"] = json!({ "kafka": {
-        "brokers": [broker], "prefix": name, "transactional_id": format!("{name}-1"), "partitions": 4,
+        "brokers": [broker], "prefix": name, "transactional_id": format!("{name}-{number}"), "partitions": 4,
         "replication": 1, "min_insync_replicas": 1, "relaxed": true, "timeouts": { "transaction": "45s" },
     } });
     value["ledger"] = json!({ "postgres": { "url": url } });
-    std::fs::write(config, value.to_string()).expect("writable");
 }
 
 async fn get(life: &Life, token: &str, path: &str) -> Result<Value, String> {
