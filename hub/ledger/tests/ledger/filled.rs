@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hub_backbone::{Backbone, Commit, Memory, Place, Topic};
 use hub_core::journal::Event;
@@ -76,7 +77,9 @@ impl Filled {
     pub(crate) async fn add(&mut self, events: &[Event]) {
         let at = judge(&*self.log, 0, events).await;
         self.next += events.len() as u64;
-        self.applier.watermark().reaches(0, at).await.unwrap();
+        let watermark = self.applier.watermark();
+        let shown = tokio::time::timeout(Duration::from_secs(60), watermark.reaches(0, at)).await;
+        shown.unwrap_or_else(|_| panic!("it is not shown: {:?}", self.applier.troubles())).unwrap();
     }
 }
 
