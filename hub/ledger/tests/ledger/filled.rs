@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hub_backbone::{Backbone, Commit, Memory, Place, Topic};
 use hub_core::journal::Event;
@@ -61,6 +62,8 @@ impl Filled {
     pub(crate) async fn new(kind: Kind) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (store, ledger) = kind.open(folder.path()).await;
+        // Of another log of the same test: an applier would refuse it.
+        hub_ledger::empty(&*store).await.unwrap();
         let log = Arc::new(Memory::new(1));
         let applier = Applier::start(log.clone(), store, None);
         Self { ledger, next: 0, log, applier, _folder: folder }
@@ -76,7 +79,9 @@ impl Filled {
     pub(crate) async fn add(&mut self, events: &[Event]) {
         let at = judge(&*self.log, 0, events).await;
         self.next += events.len() as u64;
-        self.applier.watermark().reaches(0, at).await.unwrap();
+        let watermark = self.applier.watermark();
+        let shown = tokio::time::timeout(Duration::from_secs(60), watermark.reaches(0, at)).await;
+        shown.unwrap_or_else(|_| panic!("it is not shown: {:?}", self.applier.troubles())).unwrap();
     }
 }
 
