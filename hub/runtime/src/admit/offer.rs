@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use hub_backbone::Topic;
 use hub_core::{Case, Headers, MessageId, Problem, Span, Verdict, header};
 use jiff::Timestamp;
@@ -52,6 +53,9 @@ pub(crate) struct Offer {
     /// Whether the owner of the transport key has passed it on.
     #[serde(default)]
     pub(crate) passed: bool,
+    /// What is parked, byte for byte, if its sender cannot be told; a blob already where the offer came from another hub.
+    #[serde(skip)]
+    pub(crate) raw: Option<Bytes>,
 }
 
 /// An offer and the command under which its verdict is awaited.
@@ -73,7 +77,7 @@ impl Offer {
         let (plan, headers) = (&route.plan, incoming.headers.clone());
         let origin = headers.get(header::ORIGIN).cloned().unwrap_or_default();
         let business = plan.idempotent.as_ref().map_or(Duration::ZERO, |plan| plan.remember.0);
-        let offer = Self {
+        Ok(Self {
             transport: transport_key(&plan.route, &incoming),
             id: incoming.id,
             route: plan.route.clone(),
@@ -82,21 +86,21 @@ impl Offer {
             sender: headers.get(header::SENDER).cloned().unwrap_or_default(),
             remember_ms: (millis(business.max(shared.limits.transport_keys)), millis(business)),
             answerable: incoming.answerable,
-            body: batch.store_body(&incoming.body).await?,
+            body: match &result {
+                // nothing of it is kept
+                Err(_) if incoming.answerable => StoredBody::Text(incoming.body.media, String::new()),
+                _ => batch.store_body(&incoming.body).await?,
+            },
             mime: incoming.body.media.mime().to_string(),
             bytes: incoming.body.bytes.len() as u64,
             headers,
             sha256,
             at,
             era: shared.recovering.era.clone(),
+            raw: (!incoming.answerable).then(|| incoming.body.bytes.clone()),
             result,
             passed: false,
-        };
-        // What may be parked is parked byte for byte, by whoever decides so.
-        if !offer.answerable && !(offer.result.is_ok() && is_near(batch, &offer)) {
-            let _ = batch.keep(&incoming.body.bytes).await?;
-        }
-        Ok(offer)
+        })
     }
 
     /// The slot of the sender's key.
@@ -154,6 +158,10 @@ pub(super) async fn put(shared: &Shared, batch: &mut Batch<'_>, offer: Offer) ->
             Decision::Passed(slot) => (slot, true),
         },
     };
+    // Whoever decides may park it, and has only the log and the blobs.
+    if let Some(raw) = &offer.raw {
+        let _ = batch.keep(raw).await?;
+    }
     let (command, word) = shared.expect_verdict();
     batch.offer(slot, Offered { command: command.clone(), offer: Offer { passed, ..offer } });
     Ok(Said::Later(Awaited { command, word }))

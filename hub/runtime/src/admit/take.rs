@@ -230,6 +230,9 @@ async fn park(batch: &mut Batch<'_>, offer: &Offer, problems: &[Problem]) -> Res
     if batch.get::<ParkedWork>(place, "parked", &id).await?.is_some() {
         return Ok(Verdict::Parked { id: offer.id.clone() });
     }
+    if let Some(raw) = &offer.raw {
+        let _ = batch.keep(raw).await?;
+    }
     let work = work_of(offer, case, lane);
     let mut evidence = refusal_evidence(problems);
     evidence["headers"] = json!(offer.headers);

@@ -101,6 +101,12 @@ async fn what_cannot_be_told_to_its_sender_is_parked_by_the_owner_of_its_key() {
         events.iter().filter(|e| matches!(&e.what, What::Parked(p) if p.kind == kind)).count()
     };
     many.until("12 parked", || parked(ParkedKind::Refused) == 12).await;
+    for event in many.events() {
+        if let What::Parked(parked) = event.what {
+            let kept = many.operate("b").blobs().get(&parked.sha256).await.expect("a store of blobs");
+            assert!(kept.is_some(), "{} is there byte for byte", parked.id);
+        }
+    }
     many.stop().await;
 }
 
