@@ -19,9 +19,11 @@ const WITHIN: Duration = Duration::from_secs(240);
 pub(crate) fn broker(root: &Path) -> Option<String> {
     let folder = root.join("target/kafka");
     let started = match folder.join("jars").is_dir() {
-        true => {
-            Command::new(root.join("examples/kafka/kafka")).arg("start").arg(&folder).args(["--for", "900"]).output()
-        }
+        true => Command::new(root.join("examples/kafka/kafka"))
+            .arg("start")
+            .arg(&folder)
+            .args(["--fresh", "--for", "900"])
+            .output(),
         false => Err(std::io::Error::other("`examples/kafka/kafka get target/kafka` was not run")),
     };
     match started {
