@@ -3,8 +3,9 @@
 //! It has no threads and no clock of its own, so that a paused tokio clock drives it.
 
 mod cluster;
+mod log;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,8 +16,8 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 pub use self::cluster::Cluster;
-use self::cluster::Slots;
-use crate::chain::{Chain, admit, admit_place, genesis, link};
+use self::log::{Log, Partition};
+use crate::chain::{admit, admit_place};
 use crate::{Backbone, Commit, Error, Offset, Place, Stored, Term, Terms, Topic};
 
 /// What a fault hook does to a commit.
@@ -53,39 +54,6 @@ struct Shared {
     changes: BTreeMap<Place, Notify>,
     /// Wakes those who wait for other terms, or for what another hub tells them.
     news: Notify,
-}
-
-#[derive(Clone, Default)]
-struct Log {
-    /// The life that owns the store.
-    life: u64,
-    /// Epochs that are provably over.
-    over: BTreeSet<String>,
-    places: HashMap<Place, Partition>,
-    state: HashMap<Place, HashMap<String, BTreeMap<String, Bytes>>>,
-    /// Who owns what, where several hubs share the log.
-    slots: Option<Slots>,
-}
-
-#[derive(Clone, Default)]
-struct Partition {
-    first: Offset,
-    /// The chain before `first`; `None` while nothing was trimmed.
-    first_chain: Option<Chain>,
-    records: Vec<Stored>,
-    position: Offset,
-}
-
-impl Partition {
-    fn end(&self) -> Offset {
-        self.first + self.records.len() as u64
-    }
-    fn chain_before(&self, place: Place, index: usize) -> Chain {
-        match index.checked_sub(1) {
-            Some(previous) => self.records[previous].chain,
-            None => self.first_chain.unwrap_or_else(|| genesis(place)),
-        }
-    }
 }
 
 impl Memory {
@@ -189,10 +157,9 @@ impl Memory {
     fn owned(&self, place: Place) -> Result<MutexGuard<'_, Log>, Error> {
         admit_place(place, self.shared.partitions)?;
         let log = self.shared.lock();
-        match log.term(self.life, place.partition) {
-            None if self.watches => Ok(log),
-            Some(_) => Ok(log),
-            None => Err(Error::Lost { slot: place.partition }),
+        match self.watches || log.term(self.life, place.partition).is_some() {
+            true => Ok(log),
+            false => Err(Error::Lost { slot: place.partition }),
         }
     }
 
@@ -224,70 +191,6 @@ impl Shared {
 /// All partitions of all topics.
 fn all_places(partitions: u16) -> impl Iterator<Item = Place> {
     Topic::ALL.into_iter().flat_map(move |topic| (0..partitions).map(move |partition| Place::new(topic, partition)))
-}
-
-impl Log {
-    fn space(&self, place: Place, space: &str) -> Option<&BTreeMap<String, Bytes>> {
-        self.state.get(&place)?.get(space)
-    }
-
-    fn apply(&mut self, life: u64, commit: Commit) -> (Vec<Offset>, Vec<Offset>) {
-        let offsets = commit.outputs.into_iter().map(|(place, record)| {
-            let mailed = self.mailed(life, place.partition);
-            let part = self.places.entry(place).or_default();
-            let offset = part.end();
-            let chain = link(&part.chain_before(place, part.records.len()), offset, &record.key, &record.bytes);
-            part.records.push(Stored { offset, key: record.key, bytes: record.bytes, chain });
-            (mailed.unwrap_or(offset), offset)
-        });
-        let offsets = offsets.unzip();
-        for change in commit.state {
-            let spaces = self.state.entry(change.place).or_default();
-            if !spaces.contains_key(change.space) {
-                let _ = spaces.insert(change.space.to_owned(), BTreeMap::new());
-            }
-            let Some(space) = spaces.get_mut(change.space) else { continue };
-            match change.value {
-                Some(value) => drop(space.insert(change.key, value)),
-                None => drop(space.remove(&change.key)),
-            }
-        }
-        for (place, next) in commit.positions {
-            let part = self.places.entry(place).or_default();
-            part.position = part.position.max(next);
-        }
-        offsets
-    }
-
-    fn read(&self, place: Place, from: Offset, records_max: usize, bytes_max: usize) -> Result<Vec<Stored>, Error> {
-        let Some(part) = self.places.get(&place) else { return Ok(Vec::new()) };
-        let skip = usize::try_from(from.saturating_sub(part.first)).unwrap_or(usize::MAX);
-        let (mut found, mut bytes) = (Vec::new(), 0usize);
-        for (index, record) in part.records.iter().enumerate().skip(skip).take(records_max.max(1)) {
-            bytes += record.bytes.len();
-            if bytes > bytes_max && !found.is_empty() {
-                break;
-            }
-            let chain = link(&part.chain_before(place, index), record.offset, &record.key, &record.bytes);
-            if chain != record.chain {
-                let detail = "the content does not fit the chain".to_owned();
-                let file = "memory".to_owned();
-                return Err(Error::Corrupt { file, place: place.to_string(), offset: record.offset, detail });
-            }
-            found.push(record.clone());
-        }
-        Ok(found)
-    }
-
-    fn trim(&mut self, place: Place, before: Offset) {
-        let part = self.places.entry(place).or_default();
-        let count = usize::try_from(before.saturating_sub(part.first)).unwrap_or(usize::MAX).min(part.records.len());
-        if count > 0 {
-            part.first_chain = Some(part.chain_before(place, count));
-            part.first += count as u64;
-            part.records.drain(..count);
-        }
-    }
 }
 
 #[async_trait]

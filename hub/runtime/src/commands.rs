@@ -11,11 +11,10 @@ use async_trait::async_trait;
 use hub_backbone::{Blobs, Commit, Place, Topic};
 use hub_failpoint::{Point, at as failpoint};
 use hub_life::task::Word;
-use tokio::sync::oneshot;
 
 use crate::Figures;
 use crate::batch::Written;
-use crate::hub::{Shared, Verdict};
+use crate::hub::{Expected, Shared, Verdict};
 use crate::operate::{Alarm, Decided, Operate, OperateError, Release, Released, RouteStatus};
 use crate::record::{
     InboxRecord, OutboxRecord, RecoveryCommand, RecoveryWord, ReleaseCommand, WaitRecord, encode, owner_of,
@@ -68,12 +67,7 @@ pub(crate) fn released(verdict: Result<(), String>, position: String) -> Release
 
 impl Operator {
     /// Makes a command durable and waits for its verdict.
-    async fn ask(
-        &self,
-        place: Place,
-        (command, receiver): (&str, oneshot::Receiver<Verdict>),
-        record: Vec<u8>,
-    ) -> Result<Verdict, OperateError> {
+    async fn ask(&self, place: Place, mut expected: Expected<'_>, record: Vec<u8>) -> Result<Verdict, OperateError> {
         if place.partition >= self.0.backbone.partitions() {
             return Err(OperateError::Bad("no such thing".into()));
         }
@@ -81,25 +75,23 @@ impl Operator {
             return Err(OperateError::Stopped("it is stopping".into()));
         }
         let mut commit = Commit::new();
-        commit.append(place, command, record);
+        commit.append(place, expected.command.as_str(), record);
         failpoint(Point::CommandCommit);
         let asked = self.0.backbone.commit(commit).await;
         failpoint(Point::CommandCommitted);
-        let verdict = match asked {
-            Ok(_) => self.verdict(receiver).await,
+        match asked {
+            Ok(_) => self.verdict(&mut expected).await,
             Err(error @ hub_backbone::Error::TooLarge { .. }) => Err(OperateError::Bad(error.to_string())),
             // A store that fails is never tried again: the hub recovers from what is durable.
             Err(error) => {
                 self.0.fail(error.clone().into());
                 Err(OperateError::Stopped(error.to_string()))
             }
-        };
-        self.0.forget_verdict(command);
-        verdict
+        }
     }
 
     /// Waits for a verdict; not longer than the hub works, and a moment for what is being judged then.
-    async fn verdict(&self, receiver: oneshot::Receiver<Verdict>) -> Result<Verdict, OperateError> {
+    async fn verdict(&self, expected: &mut Expected<'_>) -> Result<Verdict, OperateError> {
         let stopped = async {
             self.0.stopped().await;
             tokio::time::sleep(STOPPED_WITHIN).await;
@@ -107,16 +99,17 @@ impl Operator {
         let gone = || OperateError::Stopped("it stopped before the verdict; the command was recorded".into());
         tokio::select! {
             biased;
-            verdict = receiver => verdict.map_err(|_| gone()),
+            verdict = &mut expected.word => verdict.map_err(|_| gone()),
             () = stopped => Err(gone()),
             () = tokio::time::sleep(VERDICT_WITHIN) => Err(OperateError::Late(VERDICT_WITHIN)),
         }
     }
 
     async fn recover(&self, place: Place, word: RecoveryWord, by: &str, note: &str) -> Result<Released, OperateError> {
-        let (id, receiver) = self.0.expect_verdict();
-        let command = RecoveryCommand { command: id.clone(), word, by: by.to_owned(), note: note.to_owned() };
-        match self.ask(place, (&id, receiver), encode(&OutboxRecord::Recovery(command))).await? {
+        let expected = self.0.expect_verdict();
+        let command =
+            RecoveryCommand { command: expected.command.clone(), word, by: by.to_owned(), note: note.to_owned() };
+        match self.ask(place, expected, encode(&OutboxRecord::Recovery(command))).await? {
             Verdict::Released(released) => Ok(released),
             _ => Err(other()),
         }
@@ -141,9 +134,9 @@ impl Operate for Operator {
         let Some(('w', partition, _)) = owner_of(task) else {
             return Err(OperateError::Bad(format!("`{task}` is not the id of a task")));
         };
-        let (command, receiver) = self.0.expect_verdict();
-        let record = encode(&WaitRecord::Word { command: command.clone(), task: task.to_string(), word });
-        match self.ask(Place::new(Topic::WAITS, partition), (&command, receiver), record).await? {
+        let expected = self.0.expect_verdict();
+        let record = encode(&WaitRecord::Word { command: expected.command.clone(), task: task.to_string(), word });
+        match self.ask(Place::new(Topic::WAITS, partition), expected, record).await? {
             Verdict::Decided(decided) => Ok(decided),
             _ => Err(other()),
         }
@@ -153,16 +146,17 @@ impl Operate for Operator {
         let Some((topic, partition, _)) = owner_of(&release.parked) else {
             return Err(OperateError::Bad(format!("`{}` is not the id of a parked message", release.parked)));
         };
-        let (id, receiver) = self.0.expect_verdict();
+        let expected = self.0.expect_verdict();
         let Release { parked, action, by, entities, note } = release;
-        let command = ReleaseCommand { command: id.clone(), parked, action: action.into(), by, entities, note };
+        let command =
+            ReleaseCommand { command: expected.command.clone(), parked, action: action.into(), by, entities, note };
         let (topic, record) = match topic {
             'i' => (Topic::INBOX, encode(&InboxRecord::Release(command))),
             'o' => (Topic::OUTBOX, encode(&OutboxRecord::Release(command))),
             'w' => (Topic::WAITS, encode(&WaitRecord::Release(command))),
             _ => return Err(OperateError::Bad("no such parked message".into())),
         };
-        match self.ask(Place::new(topic, partition), (&id, receiver), record).await? {
+        match self.ask(Place::new(topic, partition), expected, record).await? {
             Verdict::Released(released) => Ok(released),
             _ => Err(other()),
         }

@@ -29,7 +29,7 @@ use crate::seen::Seen;
 use crate::tenure::{Tenure, Tenures};
 use crate::{Error, RouteStatus, intake};
 
-pub(crate) use shared::{Shared, Verdict};
+pub(crate) use shared::{Expected, Shared, Verdict};
 
 /// Signals that wait for one worker.
 const SIGNALS_MAX: usize = 1024;

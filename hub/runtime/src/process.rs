@@ -108,11 +108,15 @@ impl ProcessWorker {
         Ok(false)
     }
 
-    fn hold(&mut self, batch: &mut Batch<'_>, mut work: Work, key: &str, pause_ms: u64) {
-        work.failures += 1;
+    fn hold(&mut self, batch: &mut Batch<'_>, work: Work, key: &str, pause_ms: u64) {
+        let failures = work.failures + 1;
+        self.set_aside(batch, Work { failures, ..work }, key, Duration::from_millis(pause_ms));
+    }
+
+    /// Keeps a message, and its lane behind it, until it is tried again.
+    fn set_aside(&mut self, batch: &mut Batch<'_>, work: Work, key: &str, pause: Duration) {
         batch.put(self.place, "held", key, &work);
-        let now = self.shared.clock.now();
-        let again_at = now.checked_add(Duration::from_millis(pause_ms)).unwrap_or(Timestamp::MAX);
+        let again_at = self.shared.clock.now().checked_add(pause).unwrap_or(Timestamp::MAX);
         self.stand(&work.lane, key, again_at).again_at = again_at;
         self.timers.set(again_at, work.lane);
     }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 use super::{Log, Memory, Shared};
 use crate::api::SHARED;
-use crate::{Commit, Error, MAILED, Offset, Place, Stored, Term, Topic};
+use crate::{Commit, Error, MAILED, Offset, Place, Stored, Term};
 
 /// A log in memory that several hubs share. Nobody owns anything at first.
 #[derive(Clone)]
@@ -44,9 +45,7 @@ impl Cluster {
             *one = Owner { life: owner, term: one.term + 1 };
         }
         self.0.news.notify_waiters();
-        for topic in Topic::ALL {
-            self.0.changes.iter().filter(|(place, _)| place.topic == topic).for_each(|(_, bell)| bell.notify_waiters());
-        }
+        self.0.changes.values().for_each(Notify::notify_waiters);
     }
 
     /// All records of a partition, whoever owns it: for tests that look from outside.

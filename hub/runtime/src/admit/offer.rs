@@ -13,13 +13,12 @@ use hub_backbone::Topic;
 use hub_core::{Case, Headers, MessageId, Problem, Span, Verdict, header};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 
 use super::judge::{Admitted, Judged};
 use super::take::{Decision, take};
 use crate::Error;
 use crate::batch::Batch;
-use crate::hub::{Shared, Verdict as Word};
+use crate::hub::{Expected, Shared, Verdict as Word};
 use crate::record::{InboxRecord, StoredBody};
 use crate::routes::Route;
 
@@ -137,19 +136,13 @@ fn is_near(batch: &Batch<'_>, offer: &Offer) -> bool {
 }
 
 /// A verdict, or the way on which it comes.
-pub(super) enum Said {
+pub(super) enum Said<'a> {
     Now(Verdict),
-    Later(Awaited),
-}
-
-/// Somebody who waits for a verdict; nobody does when it is dropped.
-pub(super) struct Awaited {
-    command: String,
-    word: oneshot::Receiver<Word>,
+    Later(Expected<'a>),
 }
 
 /// Takes a message if all of its keys are this hub's; otherwise sends it to the owner of the first.
-pub(super) async fn put(shared: &Shared, batch: &mut Batch<'_>, offer: Offer) -> Result<Said, Error> {
+pub(super) async fn put<'a>(shared: &'a Shared, batch: &mut Batch<'_>, offer: Offer) -> Result<Said<'a>, Error> {
     let (slot, passed) = match is_near(batch, &offer) {
         false => (offer.home(batch), false),
         true => match take(batch, &offer).await? {
@@ -162,33 +155,32 @@ pub(super) async fn put(shared: &Shared, batch: &mut Batch<'_>, offer: Offer) ->
     if let Some(raw) = &offer.raw {
         let _ = batch.keep(raw).await?;
     }
-    let (command, word) = shared.expect_verdict();
-    batch.offer(slot, Offered { command: command.clone(), offer: Offer { passed, ..offer } });
-    Ok(Said::Later(Awaited { command, word }))
+    let expected = shared.expect_verdict();
+    batch.offer(slot, Offered { command: expected.command.clone(), offer: Offer { passed, ..offer } });
+    Ok(Said::Later(expected))
 }
 
 /// The verdicts on a batch, in order. One that does not come in time is "come again": the message is durable, and the same
 /// key gets the true answer then.
-pub(super) async fn verdicts(shared: &Shared, said: Vec<Said>) -> Vec<Verdict> {
+pub(super) async fn verdicts(shared: &Shared, said: Vec<Said<'_>>) -> Vec<Verdict> {
     let end = tokio::time::Instant::now() + VERDICT_WITHIN;
     let mut verdicts = Vec::with_capacity(said.len());
     for said in said {
         verdicts.push(match said {
             Said::Now(verdict) => verdict,
-            Said::Later(awaited) => wait(shared, awaited, end).await,
+            Said::Later(expected) => wait(shared, expected, end).await,
         });
     }
     verdicts
 }
 
-async fn wait(shared: &Shared, awaited: Awaited, end: tokio::time::Instant) -> Verdict {
+async fn wait(shared: &Shared, mut expected: Expected<'_>, end: tokio::time::Instant) -> Verdict {
     let word = tokio::select! {
         biased;
-        word = awaited.word => word.ok(),
+        word = &mut expected.word => word.ok(),
         () = shared.stopped() => None,
         () = tokio::time::sleep_until(end) => None,
     };
-    shared.forget_verdict(&awaited.command);
     match word {
         Some(Word::Admitted(verdict)) => verdict,
         _ => come_again(),

@@ -64,22 +64,30 @@ pub(crate) enum Verdict {
     Admitted(hub_core::Verdict),
 }
 
+/// Somebody who waits for the verdict on a command. Nobody does any more when it is dropped.
+pub(crate) struct Expected<'a> {
+    pub(crate) command: String,
+    pub(crate) word: oneshot::Receiver<Verdict>,
+    shared: &'a Shared,
+}
+
+impl Drop for Expected<'_> {
+    fn drop(&mut self) {
+        let _ = self.shared.verdicts.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.command);
+    }
+}
+
 impl Shared {
     pub(crate) fn stopping(&self) -> bool {
         self.stop.is_raised()
     }
 
-    /// A name for a command, and the way on which its verdict comes. Whoever does not wait any more says
-    /// [`Shared::forget_verdict`].
-    pub(crate) fn expect_verdict(&self) -> (String, oneshot::Receiver<Verdict>) {
-        let (sender, receiver) = oneshot::channel();
+    /// A name for a command, and the way on which its verdict comes.
+    pub(crate) fn expect_verdict(&self) -> Expected<'_> {
+        let (sender, word) = oneshot::channel();
         let command = format!("{}-{}", self.backbone.epoch(), self.commands.fetch_add(1, Ordering::Relaxed));
         let _ = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner).insert(command.clone(), sender);
-        (command, receiver)
-    }
-
-    pub(crate) fn forget_verdict(&self, command: &str) {
-        let _ = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner).remove(command);
+        Expected { command, word, shared: self }
     }
 
     /// Hands a verdict to whoever waits for it in this hub. They may have given up; it stands all the same.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use hub_backbone::Topic;
 use hub_core::Verdict as Admission;
-use jiff::Timestamp;
 
 use super::ProcessWorker;
 use crate::Error;
@@ -44,12 +44,9 @@ impl ProcessWorker {
 
     /// A message waits, and its lane with it, for the answer of a key's owner.
     pub(super) fn ask(&mut self, batch: &mut Batch<'_>, work: Work, key: &str, claim: KeyClaim) {
-        let owner = batch.place(hub_backbone::Topic::INBOX, &claim.key).partition;
+        let owner = batch.place(Topic::INBOX, &claim.key).partition;
         batch.inbox(owner, work.id.as_str(), &InboxRecord::Claim(claim));
-        batch.put(self.place, "held", key, &work);
-        let again_at = self.shared.clock.now().checked_add(ASK_AGAIN).unwrap_or(Timestamp::MAX);
-        self.stand(&work.lane, key, again_at).again_at = again_at;
-        self.timers.set(again_at, work.lane);
+        self.set_aside(batch, work, key, ASK_AGAIN);
     }
 
     /// The owner of a key has answered: the message that waits for it goes on. If none does, it has asked twice and gone on.

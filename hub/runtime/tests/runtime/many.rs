@@ -9,6 +9,7 @@ use hub_life::outbound::Action;
 use hub_runtime::Release;
 use serde_json::{Value, json};
 
+use super::flow::ANSWERS;
 use super::many_world::{Many, SLOTS};
 use super::outside::{Act, Feed, Says};
 use super::world::word;
@@ -23,13 +24,6 @@ idempotent: { key: "'op' + string(body.n)", remember: 400d }
 steps:
   - to: { test.sink: { name: banca, repeat: askable, patience: 1h }, as: invio }
   - await: { name: esito, keys: ["'e' + string(body.n)"], within: 5d, as: esito }
-"#;
-
-const ANSWERS: &str = r#"
-route: esiti
-from: { test: { name: esiti } }
-steps:
-  - resume: { name: esito, key: body.chiave, answer: body }
 "#;
 
 fn stored(verdict: &Verdict) -> bool {
