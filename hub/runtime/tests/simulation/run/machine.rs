@@ -24,7 +24,7 @@ const RESTART: Duration = Duration::from_millis(10);
 /// How long an orderly stop may take before the process is killed.
 const STOP_MAX: Duration = Duration::from_secs(60);
 /// How often (in steps) the ledger is rebuilt and compared.
-const COMPARE_EVERY: u32 = 8;
+const COMPARE_EVERY: u32 = 16;
 
 /// Hubs that share a log.
 const HUBS: usize = 2;
