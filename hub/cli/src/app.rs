@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::blobs::BlobStore;
 use crate::books::Books;
-use crate::bundle::{Workshop, route_files};
+use crate::bundle::{Known, Workshop, route_files};
 use crate::keep;
 use crate::settings::Config;
 use crate::store::Store;
@@ -34,7 +34,7 @@ impl App {
     pub(crate) async fn start(config: &Path) -> anyhow::Result<Self> {
         let config = Config::load(config)?;
         let metrics = config.settings.admin.as_ref().map(|_| record());
-        let workshop = Workshop::new(&config)?;
+        let workshop = Arc::new(Workshop::new(&config)?);
         let files = route_files(&config.path(&config.settings.routes))?;
         let checked = workshop.check(&files);
         if checked.problems.iter().any(hub_route::Problem::is_error) {
@@ -52,6 +52,7 @@ impl App {
             clock: Arc::new(SystemClock),
             routes: checked.plans.into_iter().map(Arc::new).collect(),
             older: older.into_iter().map(Arc::new).collect(),
+            versions: Some(Arc::new(Known { workshop: workshop.clone(), backbone: store.backbone() })),
             entities: Arc::new(workshop.entities.clone()),
             cases: Arc::new(workshop.cases.clone()),
             named: Arc::new(config.named()),

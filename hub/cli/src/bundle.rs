@@ -3,14 +3,17 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use async_trait::async_trait;
 use hub_backbone::Backbone;
 use hub_core::Entities;
 use hub_failpoint::{Point, at as failpoint};
 use hub_route::CaseModel;
 use hub_route::plan::Plan;
 use hub_route::{Checked, RouteFile, World, check};
+use hub_runtime::Versions;
 use serde::{Deserialize, Serialize};
 
 use crate::registry::REGISTRY;
@@ -122,6 +125,23 @@ impl Workshop {
         let checked = self.check_with(std::slice::from_ref(file), &read);
         let key = checked.plans.first().map(|plan| version_key(&plan.route, &plan.version)).unwrap_or_default();
         (key, Bundle { path: file.path.clone(), text: file.text.clone(), files: seen.into_inner() })
+    }
+}
+
+/// Versions that other hubs of the log bring while this one runs.
+pub(crate) struct Known {
+    pub(crate) workshop: Arc<Workshop>,
+    pub(crate) backbone: Arc<dyn Backbone>,
+}
+
+#[async_trait]
+impl Versions for Known {
+    async fn find(&self, route: &str, version: &str) -> Result<Option<Arc<Plan>>, String> {
+        let key = version_key(route, version);
+        let known = self.backbone.shared(BUNDLES).await.map_err(|error| error.to_string())?;
+        let Some((_, bytes)) = known.into_iter().find(|(one, _)| *one == key) else { return Ok(None) };
+        let plan = self.workshop.compile(&key, &bytes).map_err(|error| format!("{error:#}"))?;
+        Ok(Some(Arc::new(plan)))
     }
 }
 

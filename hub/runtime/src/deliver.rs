@@ -199,7 +199,7 @@ impl Worker for DeliverWorker {
                 if (released || !self.is_judged(&life)) && life.is_in_reach() {
                     self.revisit(&id);
                 }
-                self.recall(&id, life)?;
+                self.recall(&id, life).await?;
             }
         }
         // In the order of sending, not of a hash map: the same store is restored in the same way each time.

@@ -27,7 +27,7 @@ use crate::retain::{Keeper, Retained, RetentionSettings};
 use crate::routes::{Route, Routes};
 use crate::seen::Seen;
 use crate::tenure::{Tenure, Tenures};
-use crate::{Error, RouteStatus, intake};
+use crate::{Error, RouteStatus, Versions, intake};
 
 pub(crate) use shared::{Expected, Shared, Verdict};
 
@@ -88,6 +88,8 @@ pub struct HubSettings {
     pub routes: Vec<Arc<Plan>>,
     /// Versions that older messages finish on; their sources stay closed.
     pub older: Vec<Arc<Plan>>,
+    /// Where versions are found that other hubs of the log bring while this one runs.
+    pub versions: Option<Arc<dyn Versions>>,
     /// `config/entities.yaml`.
     pub entities: Arc<Entities>,
     /// `config/cases.yaml`.
@@ -144,17 +146,13 @@ impl Hub {
             named: settings.named.clone(),
             shared: things.clone(),
         };
-        let mut routes = Routes::default();
+        let routes = Routes::new(settings.versions, template.clone());
         let mut current = Vec::new();
         for plan in settings.older {
-            let cx = OpenCx { route: plan.route.clone(), ..template.clone() };
-            routes.insert(Arc::new(Route::open(plan, &cx).await?));
+            let _older = routes.open(plan).await?;
         }
         for plan in settings.routes {
-            let cx = OpenCx { route: plan.route.clone(), ..template.clone() };
-            let route = Arc::new(Route::open(plan, &cx).await?);
-            current.push(route.clone());
-            routes.insert(route);
+            current.push(routes.open(plan).await?);
         }
         let status = current.iter().map(|route| status_of(route)).collect();
         let now = settings.clock.now();

@@ -35,6 +35,7 @@ mod routes;
 mod seen;
 mod tenure;
 mod timers;
+mod versions;
 mod wait;
 mod worker;
 
@@ -46,3 +47,4 @@ pub use operate::{Alarm, Decided, Operate, OperateError, Release, Released, Rout
 pub use recovery::{LaneReport, LaneWord, MessageReport, Recovery, RecoveryReport, Settled, Unclaimed};
 pub use retain::{History, Retained, RetentionSettings, blobs_of};
 pub use seen::Seen;
+pub use versions::Versions;

@@ -65,7 +65,8 @@ impl ProcessWorker {
     /// Runs a message; if it cannot go on for now, it is held and its lane with it.
     async fn work(&mut self, batch: &mut Batch<'_>, work: Work, key: &str) -> Result<bool, Error> {
         let savepoint = batch.savepoint();
-        let route = self.shared.routes.get(&work.route, &work.version);
+        let found = self.shared.routes.find(&work.route, &work.version).await;
+        let route = found.as_ref().ok().cloned().flatten();
         let result = match &route {
             Some(route) => {
                 // A step that panics says something about this message, not about its neighbours.
@@ -73,8 +74,9 @@ impl ProcessWorker {
                 run.unwrap_or_else(|_| Err(Halt::Invalid(vec![panicked(&work)])))
             }
             None => {
-                let detail =
-                    format!("version {} of route {} is not loaded: load it, then retry", work.version, work.route);
+                let why = found.err().map(|error| format!(" ({error})")).unwrap_or_default();
+                let (version, route) = (&work.version, &work.route);
+                let detail = format!("version {version} of route {route} is not loaded{why}: load it, then retry");
                 Err(Halt::Invalid(vec![Problem::at("route.version", "", detail)]))
             }
         };

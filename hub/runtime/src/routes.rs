@@ -1,7 +1,7 @@
 //! Routes whose plug-ins are open.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use hub_core::plugin::OpenCx;
@@ -10,7 +10,11 @@ use hub_life::outbound::Policy;
 use hub_route::plan::{End, Op, OpKind, Plan};
 use tokio::sync::Semaphore;
 
-use crate::Error;
+use crate::{Error, Versions};
+
+/// How often a version is looked for whose news may still be on its way from another hub, and the pause between.
+const LOOKS: u32 = 20;
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A route, ready to work.
 pub(crate) struct Route {
@@ -99,22 +103,73 @@ fn slot(plan: &Plan, kind: &'static str, sink: Arc<dyn Sink>) -> SinkSlot {
     SinkSlot { places: Arc::new(Semaphore::new(limits.in_flight.max(1))), sink, kind, policy }
 }
 
-/// All live routes: the one that takes new messages, and those that older messages finish on.
-#[derive(Default)]
-pub(crate) struct Routes(HashMap<(String, String), Arc<Route>>);
+type Open = HashMap<(String, String), Arc<Route>>;
+
+/// All live routes: the one that takes new messages, and those that older messages, or newer ones of other hubs, finish on.
+pub(crate) struct Routes {
+    open: RwLock<Open>,
+    /// Held while a version is brought, so that its sinks are opened once.
+    bringing: tokio::sync::Mutex<()>,
+    versions: Option<Arc<dyn Versions>>,
+    template: OpenCx,
+}
 
 impl Routes {
-    pub(crate) fn insert(&mut self, route: Arc<Route>) {
-        let _ = self.0.insert((route.plan.route.clone(), route.plan.version.clone()), route);
+    pub(crate) fn new(versions: Option<Arc<dyn Versions>>, template: OpenCx) -> Self {
+        Self { open: RwLock::default(), bringing: tokio::sync::Mutex::default(), versions, template }
+    }
+
+    /// Opens a version and keeps it.
+    pub(crate) async fn open(&self, plan: Arc<Plan>) -> Result<Arc<Route>, Error> {
+        let cx = OpenCx { route: plan.route.clone(), ..self.template.clone() };
+        let route = Arc::new(Route::open(plan, &cx).await?);
+        let key = (route.plan.route.clone(), route.plan.version.clone());
+        let _ = self.open.write().unwrap_or_else(PoisonError::into_inner).insert(key, route.clone());
+        Ok(route)
     }
 
     /// The longest `remember` of any of them.
     pub(crate) fn longest_remember(&self) -> Duration {
-        let plans = self.0.values().map(|route| &route.plan);
+        let open = self.opened();
+        let plans = open.values().map(|route| &route.plan);
         plans.filter_map(|plan| Some(plan.idempotent.as_ref()?.remember.0)).max().unwrap_or_default()
     }
 
+    /// A version that is open already.
     pub(crate) fn get(&self, route: &str, version: &str) -> Option<Arc<Route>> {
-        self.0.get(&(route.to_string(), version.to_string())).cloned()
+        self.opened().get(&(route.to_string(), version.to_string())).cloned()
+    }
+
+    /// A version, opened now if another hub brought it. `None`: nobody knows it, also after a moment.
+    ///
+    /// # Errors
+    /// [`Error::Open`] if this hub cannot run it.
+    pub(crate) async fn find(&self, route: &str, version: &str) -> Result<Option<Arc<Route>>, Error> {
+        match (self.get(route, version), &self.versions) {
+            (None, Some(versions)) => self.bring(&**versions, route, version).await,
+            (found, _) => Ok(found),
+        }
+    }
+
+    async fn bring(&self, versions: &dyn Versions, route: &str, version: &str) -> Result<Option<Arc<Route>>, Error> {
+        let _one = self.bringing.lock().await;
+        let unable = |detail| Error::Open { route: route.to_string(), detail };
+        for look in 0..LOOKS {
+            if let Some(route) = self.get(route, version) {
+                return Ok(Some(route));
+            }
+            if let Some(plan) = versions.find(route, version).await.map_err(unable)? {
+                tracing::info!(route, version, "another hub brought this version; it is opened here, too");
+                return self.open(plan).await.map(Some);
+            }
+            if look + 1 < LOOKS {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
+        Ok(None)
+    }
+
+    fn opened(&self) -> RwLockReadGuard<'_, Open> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

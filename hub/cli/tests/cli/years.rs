@@ -103,6 +103,7 @@ impl Life {
             clock: self.clock.clone(),
             routes: plans(),
             older: Vec::new(),
+            versions: None,
             entities: Arc::new(Entities::default()),
             cases: Arc::new(CaseModel::default()),
             named: Arc::new(named),

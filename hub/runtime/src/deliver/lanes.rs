@@ -39,8 +39,8 @@ impl DeliverWorker {
     }
 
     /// Takes a message into memory.
-    pub(super) fn admit(&mut self, id: &str, life: Life) -> Result<(), Error> {
-        let route = self.shared.routes.get(&life.route, &life.version);
+    pub(super) async fn admit(&mut self, id: &str, life: Life) -> Result<(), Error> {
+        let route = self.shared.routes.find(&life.route, &life.version).await?;
         let slot = route.and_then(|route| route.sink(&life.from).cloned()).ok_or_else(|| {
             let (route, version) = (&life.route, &life.version);
             Error::Format(format!("message {id} is on version {version} of route {route}, which is not loaded"))
@@ -62,7 +62,7 @@ impl DeliverWorker {
             if !self.is_judged(&life) {
                 self.revisit(id);
             }
-            self.admit(id, life)?;
+            self.admit(id, life).await?;
         }
         Ok(true)
     }

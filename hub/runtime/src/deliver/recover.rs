@@ -112,7 +112,7 @@ impl DeliverWorker {
         let era = self.held.era().to_owned();
         if !self.pending.contains_key(id) {
             let Some(life) = batch.get::<Life>(self.place, "life", id).await? else { return Ok(()) };
-            self.admit(id, life)?;
+            self.admit(id, life).await?;
         }
         let Some(out) = batch.get::<Outbound>(self.place, "outbound", id).await? else {
             return Err(Error::Format(format!("outbound message {id} has a life but no content")));

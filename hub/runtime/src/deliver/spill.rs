@@ -25,14 +25,14 @@ impl DeliverWorker {
     }
 
     /// What an earlier life left: in memory again, or counted where it is.
-    pub(super) fn recall(&mut self, id: &str, life: Life) -> Result<(), Error> {
+    pub(super) async fn recall(&mut self, id: &str, life: Life) -> Result<(), Error> {
         if life.spilled {
             self.spilled += 1;
         } else if life.behind {
             self.lanes.entry(life.lane).or_default().behind += 1;
             self.behind += 1;
         } else {
-            self.admit(id, life)?;
+            self.admit(id, life).await?;
             self.rest(id);
         }
         Ok(())
@@ -54,7 +54,7 @@ impl DeliverWorker {
             return Ok(());
         }
         let judged = self.is_judged(&life);
-        self.admit(id, life)?;
+        self.admit(id, life).await?;
         if !judged {
             self.judge(batch, id).await?;
         }
@@ -112,7 +112,7 @@ impl DeliverWorker {
             let life = Life { behind: false, ..life };
             batch.put(self.place, "life", &id, &life);
             let judged = self.is_judged(&life);
-            self.admit(&id, life)?;
+            self.admit(&id, life).await?;
             if !judged {
                 self.judge(batch, &id).await?;
             }

@@ -1,12 +1,16 @@
 //! Several hubs over one log: whoever is asked, whoever owns what, and whatever moves meanwhile.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use async_trait::async_trait;
 use hub_backbone::Topic;
 use hub_core::Verdict;
 use hub_core::journal::{Decision, ParkedKind, SendOutcome, What};
 use hub_life::outbound::Action;
-use hub_runtime::Release;
+use hub_route::plan::Plan;
+use hub_runtime::{Release, Versions};
 use serde_json::{Value, json};
 
 use super::flow::ANSWERS;
@@ -174,7 +178,7 @@ async fn a_send_of_a_lost_slot_does_not_cross_and_its_owner_asks() {
     assert_eq!(many.outside.arrived(), Vec::<String>::new());
     many.kill("a");
     many.until("the repetition", || {
-        many.clock.advance(std::time::Duration::from_secs(1));
+        many.clock.advance(Duration::from_secs(1));
         !many.outside.arrived().is_empty()
     })
     .await;
@@ -236,11 +240,11 @@ async fn slots_that_move_all_the_time_lose_nothing_and_double_nothing() {
         assert!(matches!(verdict, Verdict::Stored { .. }), "{n}: {verdict:?}");
         n += 1;
         many.give(u16::try_from(roll(u64::from(SLOTS))).unwrap_or_default(), names[roll(3) as usize]);
-        many.clock.advance(std::time::Duration::from_millis(500));
+        many.clock.advance(Duration::from_millis(500));
     }
     // A doubt under the epoch of a hub that lives is never repeated; what arrived is found by asking.
     many.until("all but the doubtful to be delivered", || {
-        many.clock.advance(std::time::Duration::from_secs(1));
+        many.clock.advance(Duration::from_secs(1));
         delivered(&many) >= many.outside.arrived().len()
     })
     .await;
@@ -249,12 +253,66 @@ async fn slots_that_move_all_the_time_lose_nothing_and_double_nothing() {
     }
     many.give_all("c");
     many.until("all to be delivered", || {
-        many.clock.advance(std::time::Duration::from_secs(1));
+        many.clock.advance(Duration::from_secs(1));
         delivered(&many) == 40
     })
     .await;
     let sent: BTreeSet<String> = many.outside.arrived().into_iter().collect();
     assert_eq!((sent.len(), many.outside.arrived().len()), (40, 40), "each once");
+    many.stop().await;
+}
+
+/// What is known of versions, as far as the news have come.
+#[derive(Default)]
+struct Known(Mutex<Vec<Arc<Plan>>>);
+
+#[async_trait]
+impl Versions for Known {
+    async fn find(&self, route: &str, version: &str) -> Result<Option<Arc<Plan>>, String> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(known.iter().find(|plan| plan.route == route && plan.version == version).cloned())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_finishes_what_came_on_a_version_that_another_one_brought() {
+    let known = Arc::new(Known::default());
+    let mut many = Many::started(&[], &[ORDERS, ANSWERS]).await;
+    many.join_with("a", Some(known.clone())).await;
+    many.give_all("a");
+    let newer = ORDERS.replace("patience: 1h", "patience: 2h");
+    let plans = many.bring(&[&newer, ANSWERS]);
+    many.join("b").await;
+    // The first message is on its way before the news of its version.
+    let (taken, ()) = tokio::join!(many.order("b", 1, json!({})), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        known.0.lock().unwrap_or_else(PoisonError::into_inner).extend(plans);
+    });
+    assert!(stored(&taken), "{taken:?}");
+    many.until("the send", || many.outside.arrived() == ["1"]).await;
+    // A hub that knows nothing of it gets the slots while the message waits to be sent.
+    many.outside.script(&[Act::Gate]);
+    assert!(stored(&many.order("b", 2, json!({})).await));
+    many.see("the intent", |e| e.case.id == "c2" && matches!(e.what, What::SendIntended { .. })).await;
+    many.join_with("c", Some(known.clone())).await;
+    many.give_all("c");
+    many.outside.release();
+    many.see_later("the doubt", |e| matches!(&e.what, What::SendSettled { outcome, .. } if doubt(outcome))).await;
+    many.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_nobody_knows_parks_its_message_alone() {
+    let mut many = Many::started(&[], &[ORDERS, ANSWERS]).await;
+    many.join_with("a", Some(Arc::new(Known::default()))).await;
+    many.give_all("a");
+    let _plans = many.bring(&[&ORDERS.replace("patience: 1h", "patience: 2h"), ANSWERS]);
+    many.join("b").await;
+    assert!(stored(&many.order("b", 1, json!({})).await));
+    let parked = many.see("it to be parked", |e| matches!(e.what, What::Parked(_))).await;
+    assert!(format!("{:?}", parked.what).contains("load it, then retry"), "{parked:?}");
+    assert!(stored(&many.order("a", 2, json!({})).await));
+    many.until("its neighbour to go on", || many.outside.arrived() == ["2"]).await;
     many.stop().await;
 }
 

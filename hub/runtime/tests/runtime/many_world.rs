@@ -9,7 +9,8 @@ use hub_backbone::{Backbone, Blobs, Cluster, Memory, MemoryBlobs, Place, Topic};
 use hub_core::journal::{Event, What};
 use hub_core::{Entities, Value, Verdict};
 use hub_route::CaseModel;
-use hub_runtime::{Hub, HubSettings, Operate, RuntimeLimits};
+use hub_route::plan::Plan;
+use hub_runtime::{Hub, HubSettings, Operate, RuntimeLimits, Versions};
 use hub_testkit::ManualClock;
 use serde_json::json;
 
@@ -56,6 +57,11 @@ impl Many {
 
     /// One more hub, without slots.
     pub(crate) async fn join(&mut self, name: &'static str) {
+        self.join_with(name, None).await;
+    }
+
+    /// The same, with somebody who knows of versions.
+    pub(crate) async fn join_with(&mut self, name: &'static str, versions: Option<Arc<dyn Versions>>) {
         let memory = Arc::new(self.cluster.join());
         let entities = Entities(BTreeMap::new());
         let cases = CaseModel::parse("cases.yaml", CASES).expect("the cases are right");
@@ -67,6 +73,7 @@ impl Many {
             clock: self.clock.clone(),
             routes: plans(&files(&texts), &entities, &cases),
             older: Vec::new(),
+            versions,
             entities: Arc::new(entities),
             cases: Arc::new(cases),
             named: Arc::new(HashMap::new()),
@@ -76,6 +83,13 @@ impl Many {
         let hub = Hub::start(settings).await.expect("the hub starts");
         Link::of(hub.things()).set_for(self.outside.clone(), name);
         let _ = self.hubs.insert(name, Member { memory, hub });
+    }
+
+    /// Hubs that join from now on come with these routes.
+    pub(crate) fn bring(&mut self, routes: &[&str]) -> Vec<Arc<Plan>> {
+        self.routes = routes.iter().map(|route| (*route).to_string()).collect();
+        let cases = CaseModel::parse("cases.yaml", CASES).expect("the cases are right");
+        plans(&files(routes), &Entities(BTreeMap::new()), &cases)
     }
 
     pub(crate) fn give(&self, slot: u16, name: &str) {

@@ -140,6 +140,7 @@ impl World {
             clock: self.clock.clone(),
             routes: plans(&self.routes, &entities, &cases),
             older: plans(&self.older, &entities, &cases),
+            versions: None,
             entities: Arc::new(entities),
             cases: Arc::new(cases),
             named: Arc::new(HashMap::new()),

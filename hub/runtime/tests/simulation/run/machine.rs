@@ -105,6 +105,7 @@ impl Machine {
             clock: self.world.clock.clone(),
             routes: config::routes(self.world.many),
             older: Vec::new(),
+            versions: None,
             entities: Arc::new(Entities::default()),
             cases: Arc::new(config::cases(self.world.mutant)),
             named: Arc::new(Mutant::settings(self.world.mutant)),
