@@ -4,6 +4,9 @@
 mod bad_input;
 #[path = "cli/benches.rs"]
 mod benches;
+#[cfg(feature = "failpoints")]
+#[path = "cli/cluster.rs"]
+mod cluster;
 #[path = "cli/crash.rs"]
 mod crash;
 #[cfg(feature = "failpoints")]
@@ -36,8 +39,6 @@ mod receiver;
 mod routes;
 #[path = "cli/status.rs"]
 mod status;
-#[path = "cli/three_hubs.rs"]
-mod three_hubs;
 #[path = "cli/verdict.rs"]
 mod verdict;
 #[path = "cli/versions.rs"]
