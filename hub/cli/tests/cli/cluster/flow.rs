@@ -23,6 +23,8 @@ struct Shared {
     stop: AtomicBool,
     /// By door: when the newest request began that was answered with yes.
     taken: Mutex<Vec<Option<Instant>>>,
+    /// By sender: what its order under way was told last, and where.
+    told: Mutex<Vec<String>>,
 }
 
 /// One sender for each door.
@@ -34,8 +36,9 @@ pub(crate) struct Flow {
 impl Flow {
     pub(crate) fn begin(sender: &Sender, addresses: &[PathBuf], offers: Arc<[Offer]>) -> Self {
         let doors: Vec<Sender> = addresses.iter().map(|address| sender.to(address.clone())).collect();
-        let (next, stop, taken) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(vec![None; doors.len()]));
-        let shared = Arc::new(Shared { offers, doors, next, stop, taken });
+        let (next, stop, count) = (AtomicUsize::new(0), AtomicBool::new(false), doors.len());
+        let (taken, told) = (Mutex::new(vec![None; count]), Mutex::new(vec![String::new(); count]));
+        let shared = Arc::new(Shared { offers, doors, next, stop, taken, told });
         let senders = (0..addresses.len()).map(|door| tokio::spawn(send(shared.clone(), door))).collect();
         Self { shared, senders }
     }
@@ -44,6 +47,11 @@ impl Flow {
     pub(crate) fn passes(&self, doors: impl IntoIterator<Item = usize>, since: Instant) -> bool {
         let taken = self.shared.taken.lock().unwrap_or_else(PoisonError::into_inner);
         doors.into_iter().all(|door| taken[door].is_some_and(|at| at >= since))
+    }
+
+    /// What each sender's order under way was told last, to find out what is wrong.
+    pub(crate) fn told(&self) -> Vec<String> {
+        self.shared.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// No new orders; gives what was offered, all of it taken.
@@ -63,7 +71,9 @@ async fn send(shared: Arc<Shared>, first: usize) {
         let number = shared.next.fetch_add(1, Ordering::SeqCst);
         let Some(offer) = shared.offers.get(number) else { return };
         let mut door = first;
-        while !shared.ask(door, offer).await {
+        while let Err(answer) = shared.ask(door, offer).await {
+            let told = format!("{} at door {door}: {answer}", offer.name);
+            shared.told.lock().unwrap_or_else(PoisonError::into_inner)[first] = told;
             tokio::time::sleep(AGAIN).await;
             door = (door + 1) % shared.doors.len();
         }
@@ -72,15 +82,17 @@ async fn send(shared: Arc<Shared>, first: usize) {
 }
 
 impl Shared {
-    /// Whether the door says yes.
-    async fn ask(&self, door: usize, offer: &Offer) -> bool {
+    /// An error if the door does not say yes.
+    async fn ask(&self, door: usize, offer: &Offer) -> Result<(), String> {
         let begun = Instant::now();
-        match tokio::time::timeout(ANSWER, self.doors[door].post_once(offer)).await {
-            Ok(Ok(Some(Answer::Taken))) => {}
-            Ok(Ok(Some(other))) => panic!("{}: {other:?}", offer.name),
-            Ok(Ok(None) | Err(_)) | Err(_) => return false,
+        let answer = tokio::time::timeout(ANSWER, self.doors[door].post_once(offer)).await;
+        match answer.map_err(|_| format!("no answer within {ANSWER:?}"))?.map_err(|error| format!("{error:#}"))? {
+            Some(Answer::Taken) => {}
+            Some(other) => panic!("{}: {other:?}", offer.name),
+            None => return Err("asked for patience".to_owned()),
         }
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)[door] = Some(begun);
-        true
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)[door].clear();
+        Ok(())
     }
 }

@@ -113,8 +113,10 @@ impl<'a> Scene<'a> {
     /// Gives how long it took since.
     pub(crate) async fn until(&mut self, since: Instant, goal: Goal<'_>) -> Duration {
         while !self.reached(goal).await {
-            let late = since.elapsed() > PATIENCE;
-            assert!(!late, "not within {PATIENCE:?}: {goal:?}; {} of {SLOTS} slots have owners", self.owned().await);
+            if since.elapsed() > PATIENCE {
+                let (owned, told) = (self.owned().await, self.flow.told());
+                panic!("not within {PATIENCE:?}: {goal:?}; {owned} of {SLOTS} slots have owners; senders: {told:#?}");
+            }
             tokio::time::sleep(LOOK).await;
         }
         since.elapsed()
