@@ -14,14 +14,13 @@ mod hub;
 #[path = "cluster/scene.rs"]
 mod scene;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hub_testkit::Postgres;
 use raccordo::demo::{Offer, Sender, World, repository};
 
-use brokers::{Brokers, NODES};
+use brokers::{Brokers, NODES, logs};
 use cut::Wire;
 use faults::{BrokerFrozen, BrokerKilled, Cut, DiskFull, Fault, HubFrozen, HubKilled, Part, Rebalance, trouble};
 use flow::Flow;
@@ -95,10 +94,9 @@ async fn faults_of_hubs_and_brokers_lose_nothing_and_send_nothing_twice() {
 async fn set<'a>(world: &'a World, brokers: Brokers, wires: Vec<Wire>, url: &str, offers: Arc<[Offer]>) -> Scene<'a> {
     let name = format!("cluster{}", uuid::Uuid::now_v7().simple());
     let configs = configurations(world, &name, &brokers, &wires, url);
-    let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cluster");
-    drop(std::fs::remove_dir_all(&logs));
-    std::fs::create_dir_all(&logs).expect("a folder for logs");
-    let log = |hub| logs.join(format!("hub{hub}.log"));
+    drop(std::fs::remove_dir_all(logs()));
+    std::fs::create_dir_all(logs()).expect("a folder for logs");
+    let log = |hub| logs().join(format!("hub{hub}.log"));
     let hubs = configs.iter().enumerate().map(|(hub, config)| Hub::begin(config, &log(hub))).collect();
     let addresses: Vec<_> = (0..HUBS).map(|hub| address(world, hub)).collect();
     let flow = Flow::begin(&Sender::new(world).await.expect("sender"), &addresses, offers);

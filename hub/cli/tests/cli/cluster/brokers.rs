@@ -11,11 +11,18 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 pub(crate) const NODES: usize = 3;
 /// Seconds after which the cluster ends by itself, should this process not be there to end it.
 const STAYS: &str = "7200";
+/// Three nodes share two cores with the hubs: a controller that is slow for a moment is not to be taken for dead.
+const SETTINGS: &str = "controller.quorum.fetch.timeout.ms=5000\ncontroller.quorum.request.timeout.ms=5000\n";
 /// Room on the disk of the last node, and what each write of the filler takes of it.
 const DISK: &str = "size=256m";
 const CHUNK: usize = 1 << 20;
 /// Partitions of the cluster's own topics, as `examples/kafka/nodes.py` makes them.
 const COORDINATORS: i32 = 4;
+
+/// Where everything that hubs and brokers said is kept until the next run.
+pub(crate) fn logs() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cluster")
+}
 
 /// Stopped, and its disk taken away, when dropped.
 pub(crate) struct Brokers {
@@ -44,7 +51,10 @@ impl Brokers {
         brokers.clear();
         brokers.prepare(&shared.join("jars"));
         let advertise = format!("CUT={}", advertised.join(","));
-        let options = ["--fresh", "--nodes", "3", "--for", STAYS, "--listener", "CUT=PLAINTEXT", "--advertise", &advertise];
+        let settings = brokers.folder.join("settings");
+        std::fs::write(&settings, SETTINGS).expect("writable");
+        let mut options = vec!["--fresh", "--nodes", "3", "--for", STAYS, "--settings", settings.to_str().expect("text")];
+        options.extend(["--listener", "CUT=PLAINTEXT", "--advertise", &advertise]);
         let said = brokers.run("start", &options);
         let list = |text: &str| text.split(',').map(str::to_owned).collect();
         brokers.addresses = said.lines().next().map(list).expect("addresses");
@@ -125,6 +135,10 @@ impl Brokers {
 
 impl Drop for Brokers {
     fn drop(&mut self) {
+        for node in 1..=NODES {
+            let kept = logs().join(format!("broker{node}.log"));
+            drop(std::fs::copy(self.folder.join(format!("{node}/kafka.log")), kept));
+        }
         self.clear();
     }
 }

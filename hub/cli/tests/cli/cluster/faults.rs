@@ -9,9 +9,9 @@ use serde_json::json;
 use crate::cluster::brokers::NODES;
 use crate::cluster::scene::{Goal, Scene, WIRED, id};
 
-/// Longer than a transaction may be open and a record be on its way (5 s), than a hub may be silent (6 s), and than the
+/// Longer than a transaction may be open and a record be on its way (15 s), than a hub may be silent (6 s), and than the
 /// cluster waits for a broker (9 s).
-const LONG: Duration = Duration::from_secs(12);
+const LONG: Duration = Duration::from_secs(18);
 
 /// One thing that goes wrong.
 #[async_trait(?Send)]

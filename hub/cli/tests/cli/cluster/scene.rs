@@ -16,6 +16,8 @@ pub(crate) const HUBS: usize = 3;
 pub(crate) const SLOTS: u64 = 4;
 /// Of this hub every connection to a broker passes a wire that can be cut.
 pub(crate) const WIRED: usize = 2;
+/// Longer than the cluster takes to miss a broker (9 s), so that a hub need not begin anew with each broker that dies.
+const TRANSACTION: &str = "15s";
 /// Within which everything works again after any fault; the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(100);
@@ -54,7 +56,7 @@ pub(crate) fn configurations(world: &World, name: &str, brokers: &Brokers, wires
         let through: Vec<String> = wires.iter().map(|wire| wire.address.clone()).collect();
         value["backbone"] = json!({ "kafka": {
             "brokers": if hub == WIRED { &through } else { &brokers.addresses },
-            "prefix": name, "transactional_id": id(name, hub), "partitions": SLOTS,
+            "prefix": name, "transactional_id": id(name, hub), "partitions": SLOTS, "timeouts": { "transaction": TRANSACTION },
         } });
         value["ledger"] = json!({ "postgres": { "url": url } });
         value["listeners"]["default"]["address_file"] = json!(address(world, hub));
