@@ -39,6 +39,8 @@ mod receiver;
 mod routes;
 #[path = "cli/status.rs"]
 mod status;
+#[path = "cli/three_hubs.rs"]
+mod three_hubs;
 #[path = "cli/verdict.rs"]
 mod verdict;
 #[path = "cli/versions.rs"]

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
+use rdkafka::metadata::{Metadata, MetadataPartition};
 
 pub(crate) const NODES: usize = 3;
 /// Seconds after which the cluster ends by itself, should this process not be there to end it.
@@ -113,11 +115,23 @@ impl Brokers {
         self.data().join("filler")
     }
 
+    /// What the cluster says of one topic, or of all.
+    fn known(&self, topic: Option<&str>) -> KafkaResult<Metadata> {
+        let mut config = ClientConfig::new();
+        let asked: BaseConsumer = config.set("bootstrap.servers", self.addresses.join(",")).create()?;
+        asked.fetch_metadata(topic, Duration::from_secs(20))
+    }
+
+    /// Whether every partition has all its copies: before that, the next broker that dies would be one too many.
+    pub(crate) fn in_sync(&self) -> bool {
+        let whole = |one: &MetadataPartition| one.leader() >= 0 && one.isr().len() == NODES;
+        let all = |known: Metadata| known.topics().iter().flat_map(|topic| topic.partitions()).all(whole);
+        self.known(None).is_ok_and(all)
+    }
+
     /// The node that leads a partition.
     pub(crate) fn leader(&self, topic: &str, partition: i32) -> usize {
-        let mut config = ClientConfig::new();
-        let asked: BaseConsumer = config.set("bootstrap.servers", self.addresses.join(",")).create().expect("a client");
-        let known = asked.fetch_metadata(Some(topic), Duration::from_secs(20)).expect("the cluster answers");
+        let known = self.known(Some(topic)).expect("the cluster answers");
         let found = known.topics().iter().flat_map(|topic| topic.partitions()).find(|one| one.id() == partition);
         usize::try_from(found.expect("the partition").leader()).expect("it has a leader")
     }

@@ -44,6 +44,8 @@ pub(crate) enum Goal<'p> {
     AllWork,
     /// Every door that is not apart has taken an order that was offered since.
     DoorsTake(Instant),
+    /// Every broker has everything.
+    InSync,
     /// There is such a file.
     Appears(&'p Path),
 }
@@ -138,6 +140,7 @@ impl<'a> Scene<'a> {
                 }
                 owned == SLOTS && !idle
             }
+            Goal::InSync => self.brokers.in_sync(),
             Goal::Appears(path) => path.exists(),
         }
     }
