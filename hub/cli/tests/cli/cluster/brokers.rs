@@ -55,7 +55,8 @@ impl Brokers {
         let advertise = format!("CUT={}", advertised.join(","));
         let settings = brokers.folder.join("settings");
         std::fs::write(&settings, SETTINGS).expect("writable");
-        let mut options = vec!["--fresh", "--nodes", "3", "--for", STAYS, "--settings", settings.to_str().expect("text")];
+        let mut options =
+            vec!["--fresh", "--nodes", "3", "--for", STAYS, "--settings", settings.to_str().expect("text")];
         options.extend(["--listener", "CUT=PLAINTEXT", "--advertise", &advertise]);
         let said = brokers.run("start", &options);
         let list = |text: &str| text.split(',').map(str::to_owned).collect();
@@ -85,7 +86,8 @@ impl Brokers {
     }
 
     fn run(&self, command: &str, options: &[impl AsRef<OsStr>]) -> String {
-        let done = Command::new(&self.script).arg(command).arg(&self.folder).args(options).output().expect("the script");
+        let done =
+            Command::new(&self.script).arg(command).arg(&self.folder).args(options).output().expect("the script");
         assert!(done.status.success(), "kafka {command}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8_lossy(&done.stdout).trim().to_owned()
     }

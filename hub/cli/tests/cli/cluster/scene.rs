@@ -79,7 +79,14 @@ pub(crate) fn id(name: &str, hub: usize) -> String {
 }
 
 impl<'a> Scene<'a> {
-    pub(crate) fn new(world: &'a World, brokers: Brokers, wires: Vec<Wire>, hubs: Vec<Hub>, flow: Flow, name: &str) -> Self {
+    pub(crate) fn new(
+        world: &'a World,
+        brokers: Brokers,
+        wires: Vec<Wire>,
+        hubs: Vec<Hub>,
+        flow: Flow,
+        name: &str,
+    ) -> Self {
         Self { world, brokers, wires, hubs, flow, name: name.to_owned(), people: None }
     }
 
@@ -130,9 +137,7 @@ impl<'a> Scene<'a> {
         let owned = self.owned().await;
         match goal {
             Goal::AllOwned => owned == SLOTS,
-            Goal::DoorsTake(since) => {
-                self.flow.passes((0..HUBS).filter(|hub| !self.hubs[*hub].apart), since)
-            }
+            Goal::DoorsTake(since) => self.flow.passes((0..HUBS).filter(|hub| !self.hubs[*hub].apart), since),
             Goal::AllWork => {
                 let mut idle = false;
                 for hub in 0..HUBS {
