@@ -51,13 +51,14 @@ def properties(home, cluster, number):
     nodes, copies = cluster["nodes"], min(3, len(cluster["nodes"]))
     enough = 2 if copies == 3 else 1
     mine = {name: f"{name}://127.0.0.1:{port}" for name, port in nodes[number - 1].items()}
+    told = mine | {name: f"{name}://{all[number - 1]}" for name, all in cluster.get("advertised", {}).items()}
     voters = ",".join(f"{n}@127.0.0.1:{node['CONTROLLER']}" for n, node in enumerate(nodes, 1))
     kinds = ",".join(f"{name}:{kind}" for name, kind in cluster["protocols"].items())
     return f"""process.roles=broker,controller
 node.id={number}
 controller.quorum.voters={voters}
 listeners={','.join(mine.values())}
-advertised.listeners={','.join(url for name, url in mine.items() if name != 'CONTROLLER')}
+advertised.listeners={','.join(url for name, url in told.items() if name != 'CONTROLLER')}
 listener.security.protocol.map={kinds}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT

@@ -4,6 +4,9 @@
 mod bad_input;
 #[path = "cli/benches.rs"]
 mod benches;
+#[cfg(feature = "failpoints")]
+#[path = "cli/cluster.rs"]
+mod cluster;
 #[path = "cli/crash.rs"]
 mod crash;
 #[cfg(feature = "failpoints")]

@@ -4,7 +4,8 @@
 //! none is forgotten. Without the feature `on` (the default, and every release) [`at`] is an empty function.
 //!
 //! With it, the environment arms one point: `RACCORDO_FAILPOINT=deliver.intent.committed:3` ends the process at the third
-//! visit, after writing the point's name into the file that `RACCORDO_FAILPOINT_MARK` names.
+//! visit, after writing the point's name into the file that `RACCORDO_FAILPOINT_MARK` names. With `:freeze` behind the visit it
+//! stops there as by SIGSTOP instead, and goes on at SIGCONT.
 
 #[cfg(feature = "on")]
 mod armed;

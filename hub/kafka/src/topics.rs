@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use hub_backbone::{Error, Topic};
-use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, ConfigResource, ConfigResourceResult, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::MetadataTopic;
 
@@ -216,14 +218,24 @@ impl Admin {
     }
 
     async fn configs(&self, wanted: &[Wanted]) -> Result<HashMap<String, Config>, Error> {
+        let deadline = Instant::now() + self.settings.timeouts.open.0;
         let names: Vec<_> = wanted.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
-        let found = self.client()?.describe_configs(&names, &self.options).await;
-        let found = found.map_err(|error| io("the settings of the topics cannot be read", &error))?;
+        let mut found = self.described(&names).await?;
+        // another hub has just made them, and the broker that was asked has not heard of their settings
+        while found.iter().any(is_unheard) && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            found = self.described(&names).await?;
+        }
         Ok(wanted
             .iter()
             .zip(found)
             .filter_map(|(topic, found)| Some((topic.name.clone(), config(found.ok()?))))
             .collect())
+    }
+
+    async fn described(&self, names: &[ResourceSpecifier<'_>]) -> Result<Vec<ConfigResourceResult>, Error> {
+        let found = self.client()?.describe_configs(names, &self.options).await;
+        found.map_err(|error| io("the settings of the topics cannot be read", &error))
     }
 
     /// Removes the records of a partition that stand before `at`, in Kafka's numbering.
@@ -233,6 +245,14 @@ impl Admin {
         let done = self.client()?.delete_records(&list, &self.options).await.map_err(|e| io("trim", &e))?;
         let failed = done.elements().into_iter().find_map(|element| element.error().err());
         failed.map_or(Ok(()), |error| Err(io("trim", &error)))
+    }
+}
+
+/// Whether a broker that knows the settings of a topic would say something else.
+fn is_unheard(found: &ConfigResourceResult) -> bool {
+    match found {
+        Ok(config) => config.entries.is_empty(),
+        Err(code) => *code == RDKafkaErrorCode::UnknownTopicOrPartition,
     }
 }
 
@@ -263,7 +283,24 @@ fn config(found: ConfigResource) -> Config {
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::admin::{ConfigEntry, ConfigSource, OwnedResourceSpecifier};
+
     use super::*;
+
+    #[test]
+    fn a_topic_without_settings_was_not_heard_of_yet() {
+        let of = |entries| ConfigResource { specifier: OwnedResourceSpecifier::Topic("r.inbox".to_owned()), entries };
+        let entry = ConfigEntry {
+            name: "cleanup.policy".to_owned(),
+            value: Some("delete".to_owned()),
+            source: ConfigSource::Default,
+            is_read_only: false,
+            is_default: true,
+            is_sensitive: false,
+        };
+        assert!(is_unheard(&Ok(of(Vec::new()))) && is_unheard(&Err(RDKafkaErrorCode::UnknownTopicOrPartition)));
+        assert!(!is_unheard(&Ok(of(vec![entry]))) && !is_unheard(&Err(RDKafkaErrorCode::TopicAuthorizationFailed)));
+    }
 
     fn config(changes: &[(&str, &str)]) -> Config {
         let usual = [
