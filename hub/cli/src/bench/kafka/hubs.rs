@@ -83,7 +83,7 @@ pub(super) async fn work(
     let mut hubs = start(&sites).await?;
     let takeover = if kill { Some(take_over(&mut hubs, store.partitions, messages, within).await?) } else { None };
     until(&hubs, within, "the inbox is not worked off", |slots, backlog| {
-        slots == store.partitions.into() && backlog == 0
+        slots == u64::from(store.partitions) && backlog == 0
     })
     .await?;
     for hub in &hubs {
@@ -100,10 +100,10 @@ pub(super) async fn work(
 /// Kills the first hub under load; how long until the others own everything.
 async fn take_over(hubs: &mut Vec<Hub>, slots: u16, messages: u32, within: Duration) -> anyhow::Result<Duration> {
     let half = u64::from(messages) / 2;
-    until(hubs, within, "the hubs do not share the slots", |owned, backlog| owned == slots.into() && backlog <= half)
+    until(hubs, within, "the hubs do not share the slots", |owned, backlog| owned == u64::from(slots) && backlog <= half)
         .await?;
     hubs.remove(0).process.kill()?;
-    until(hubs, within, "the slots are not taken over", |owned, _| owned == slots.into()).await
+    until(hubs, within, "the slots are not taken over", |owned, _| owned == u64::from(slots)).await
 }
 
 /// Waits until slots and backlog of all hubs together are as they should be; how long it took.

@@ -25,8 +25,7 @@ const AT_ONCE: usize = 8;
 pub(super) const ROUTE: &str = "route: ordini
 from:
   http: { path: /ordini, auth: none, require_key: true }
-case: { kind: ordine, id: body.caso }
-lane: case.id
+lane: body.caso
 steps:
   - map: { ordine: body.numero, testo: body.testo }
   - log: string(body.ordine) + \" \" + body.testo
