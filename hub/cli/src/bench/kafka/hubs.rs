@@ -100,8 +100,10 @@ pub(super) async fn work(
 /// Kills the first hub under load; how long until the others own everything.
 async fn take_over(hubs: &mut Vec<Hub>, slots: u16, messages: u32, within: Duration) -> anyhow::Result<Duration> {
     let half = u64::from(messages) / 2;
-    until(hubs, within, "the hubs do not share the slots", |owned, backlog| owned == u64::from(slots) && backlog <= half)
-        .await?;
+    until(hubs, within, "the hubs do not share the slots", |owned, backlog| {
+        owned == u64::from(slots) && backlog <= half
+    })
+    .await?;
     hubs.remove(0).process.kill()?;
     until(hubs, within, "the slots are not taken over", |owned, _| owned == u64::from(slots)).await
 }
