@@ -6,6 +6,7 @@
 
 mod http;
 mod intake;
+mod kafka;
 mod kill;
 mod machine;
 mod month;
@@ -51,6 +52,8 @@ enum Bench {
     Waits(waits::Options),
     /// SIGKILL again and again while files go to a receiver that can be neither asked nor keyed
     Kill(kill::Options),
+    /// Exactly once through a route on real Kafka brokers, beside Kafka's own bare tools
+    Kafka(kafka::Options),
 }
 
 /// What all benches take.
@@ -127,5 +130,6 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         Bench::Start(options) => start::run(options).await,
         Bench::Waits(options) => waits::run(options).await,
         Bench::Kill(options) => kill::run(options).await,
+        Bench::Kafka(options) => kafka::run(options).await,
     }
 }

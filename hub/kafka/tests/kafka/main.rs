@@ -12,7 +12,6 @@ mod raw;
 mod refused;
 mod rolling;
 mod security;
-mod speed;
 
 use hub_kafka::{Kafka, KafkaSettings};
 
