@@ -63,3 +63,16 @@ fn some_kills_lose_nothing_and_send_nothing_twice() {
     assert_eq!((lost, twice), (0, 0), "{sheet}");
     assert!(kills > 0 && unknown <= kills, "{sheet}");
 }
+
+#[test]
+fn a_little_through_kafka_arrives_once_beside_the_bare_tools() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let Some(broker) = crate::on_kafka::broker(&root) else { return };
+    let jars = root.join("target/kafka/jars");
+    let jars = jars.to_str().expect("a readable path");
+    let options = ["--brokers", &broker, "--kafka-jars", jars, "--messages", "200", "--paced", "20"];
+    let keys = ["eos_per_s", "bare_per_s", "ratio_to_bare", "log_eos_per_s", "p99_ms", "rss_mib"];
+    let sheet = sheet("kafka", &options, &keys);
+    assert_eq!(["messages", "lost", "duplicates"].map(|key| number(&sheet, key)), [200, 0, 0], "{sheet}");
+    assert_eq!(sheet["hubs"][0]["hubs"], 1, "{sheet}");
+}

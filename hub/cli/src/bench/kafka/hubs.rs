@@ -93,7 +93,7 @@ pub(super) async fn work(
     for hub in hubs {
         hub.process.end().await?;
     }
-    let seen = Seen::read(tools.follow(&store.topic("journal"), true)?).await?;
+    let seen = Seen::read(tools.follow(&store.topic("journal"), true)?, messages).await?;
     Ok(Outcome { seen, usage, takeover })
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use hub_backbone::{Backbone, Commit, Place, Topic};
@@ -20,6 +21,8 @@ const PER_CASE: u32 = 30;
 /// Records that one commit brings into the inbox, and such commits at once.
 const CHUNK: u32 = 500;
 const AT_ONCE: usize = 8;
+/// Results that come after the last one that is missing come within this: they would be duplicates.
+const MOMENT: Duration = Duration::from_secs(3);
 
 /// Takes an order, makes another document of it, and writes that into the history of its case: the journal is the output.
 pub(super) const ROUTE: &str = "route: ordini
@@ -111,19 +114,29 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Reads all that is committed.
+    /// Reads what is committed until a result of each of so many messages was seen and nothing has come for a moment, or
+    /// until the consumer gives up.
     ///
     /// # Errors
-    /// When the consumer breaks off.
-    pub(super) async fn read(mut follower: Follower) -> anyhow::Result<Self> {
+    /// When the consumer breaks off, or has seen nothing at all.
+    pub(super) async fn read(mut follower: Follower, messages: u32) -> anyhow::Result<Self> {
         let mut seen = Self::default();
-        while let Some((at, value)) = follower.next().await? {
-            seen.add(at, &value);
+        loop {
+            let next = match seen.lost(messages) {
+                0 => tokio::time::timeout(MOMENT, follower.next()).await.unwrap_or(Ok(None)),
+                _ => follower.next().await,
+            };
+            match next? {
+                Some((at, value)) => seen.add(at, &value),
+                None => break,
+            }
         }
+        ensure!(seen.span.is_some(), "Kafka's consumer saw no result in the journal: are the brokers up?");
         Ok(seen)
     }
 
     fn add(&mut self, at: i64, value: &str) {
+        // number 0 is the message that the others are copies of
         if let Some(number) = number(value).filter(|number| *number > 0) {
             *self.outputs.entry(number).or_default() += 1;
             let (first, last) = self.span.unwrap_or((at, at));
@@ -133,7 +146,7 @@ impl Seen {
 
     /// Messages of which nothing came, or something else than should.
     pub(super) fn lost(&self, messages: u32) -> usize {
-        (1..=messages).filter(|number| !self.outputs.contains_key(number)).count()
+        (messages as usize).saturating_sub(self.outputs.len())
     }
 
     /// Results that are there more than once.

@@ -10,8 +10,8 @@ use tokio::process::{Child, ChildStdout, Command};
 
 /// How long a tool may take; it is ended then.
 const WITHIN: Duration = Duration::from_secs(1200);
-/// A consumer that hears nothing for so long has read everything, in milliseconds.
-const SILENT_MS: &str = "6000";
+/// A consumer that hears nothing for so long gives up, in milliseconds: joining its group and beginning to read are part of it.
+const SILENT_MS: &str = "30000";
 /// Memory of a tool.
 const HEAP: &str = "-Xmx512m";
 /// How much of a failed tool's words is shown.
