@@ -17,6 +17,8 @@ use crate::work::{Job, Work};
 
 /// A version of records that no hub will ever know: one that does not read notes refuses the store by it.
 const NO_HUBS_VERSION: u8 = u8::MAX;
+/// Stands where a hub's name would, in what is said by or about a moving. No hub can be called so.
+const MIGRATE: &str = "raccordo migrate";
 /// How long slots may take to be all this hub's, beyond the session of a hub that has died.
 const SLOTS_WITHIN: Duration = Duration::from_secs(30);
 
@@ -49,7 +51,7 @@ impl Kafka {
     pub async fn fence_others(&self) -> Result<(), Error> {
         let own = &self.shared.settings.transactional_id;
         let hubs: BTreeSet<String> = self.shared.lives().all().map(|(_, said)| said.hub.clone()).collect();
-        for hub in hubs.into_iter().filter(|hub| hub != own) {
+        for hub in hubs.into_iter().filter(|hub| hub != own && hub != MIGRATE) {
             let settings = crate::KafkaSettings { transactional_id: hub, ..self.shared.settings.clone() };
             let stop = self.shared.stop_flag();
             let taken = tokio::task::spawn_blocking(move || Transactor::open(&settings, stop).map(drop)).await;
@@ -102,7 +104,7 @@ impl Movable for Kafka {
 
     async fn import_lives(&self, lives: &[Life]) -> Result<(), Error> {
         for life in lives.iter().filter(|life| life.epoch != self.epoch()) {
-            let hub = format!("moved-{}", life.epoch);
+            let hub = MIGRATE.to_owned();
             let said = Said { format: OLDEST, knows: 0, hub, over: life.over.clone(), lock: None, note: None };
             self.write_said(&life.epoch, said).await?;
         }
@@ -115,7 +117,7 @@ impl Movable for Kafka {
 
     async fn set_note(&self, note: Option<Note>) -> Result<(), Error> {
         let stops = note.as_ref().is_some_and(|note| note.check("").is_err());
-        let (format, hub) = (if stops { NO_HUBS_VERSION } else { OLDEST }, "raccordo migrate".to_owned());
+        let (format, hub) = (if stops { NO_HUBS_VERSION } else { OLDEST }, MIGRATE.to_owned());
         let over = Some("it is no life".to_owned());
         self.write_said(NOTE, Said { format, knows: format, hub, over, lock: None, note }).await
     }
