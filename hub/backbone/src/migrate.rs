@@ -108,6 +108,8 @@ impl Moving<'_> {
     /// [`Error::Io`] that names the first difference: both stores stay marked. What the stores give.
     pub async fn release(&self, id: &str) -> Result<Sheet, Error> {
         sheet::read_back(self.target).await?;
+        // each opening of the source is a life of its own
+        copy::lives(self.source, self.target).await?;
         let (have, want) = (Sheet::of(self.target, self.facts).await?, Sheet::of(self.source, self.facts).await?);
         want.compare(&have)?;
         self.source.set_note(Some(note(id, Word::Moved, self.target_name))).await?;

@@ -69,6 +69,12 @@ pub struct Life {
     pub over: Option<String>,
 }
 
+impl Life {
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        self.epoch == other.epoch && self.over.is_some() == other.over.is_some()
+    }
+}
+
 /// A store that everything can be moved out of, or into. Only a store that was opened for moving may be changed by it.
 #[async_trait]
 pub trait Movable: Backbone {

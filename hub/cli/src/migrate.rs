@@ -103,26 +103,39 @@ async fn abandon(source: &Side, target: &Side) -> anyhow::Result<Value> {
 }
 
 /// Whatever is left to do. The target is opened anew before it is compared, and closed on return.
-async fn carry(source: &Side, mut target: Side, configs: (&Config, &Config)) -> anyhow::Result<Value> {
-    let done = carry_with(source, &mut target, configs).await;
+async fn carry(source: &Side, target: Side, configs: (&Config, &Config)) -> anyhow::Result<Value> {
+    let stage = match copied(source, &target).await {
+        Ok(stage) => stage,
+        Err(error) => {
+            target.close().await;
+            return Err(error);
+        }
+    };
+    let target = if matches!(stage, Stage::Copy(_)) { target.reopen(configs.1).await? } else { target };
+    let done = finish(source, &target, &stage, configs).await;
     target.close().await;
     done
 }
 
-async fn carry_with(source: &Side, target: &mut Side, (from, to): (&Config, &Config)) -> anyhow::Result<Value> {
-    let new_id = uuid::Uuid::now_v7().simple().to_string();
-    let stage = moving(source, target).stage(&new_id).await?;
-    if let Stage::Done(id) = stage {
-        eprintln!("{} was moved to {} before ({id}): nothing to do", source.name, target.name);
-        return Ok(json!({ "id": id, "from": source.name, "to": target.name, "already": true }));
-    }
+/// Copies what is to be copied; says where that has begun.
+async fn copied(source: &Side, target: &Side) -> anyhow::Result<Stage> {
+    let stage = moving(source, target).stage(&uuid::Uuid::now_v7().simple().to_string()).await?;
     if let Stage::Copy(id) = &stage {
         eprintln!("moving {} to {} ({id}); killed at any time, the same command goes on", source.name, target.name);
         moving(source, target).copy(id, &progress()).await?;
-        target.reopen(to).await?;
     }
+    Ok(stage)
+}
+
+async fn finish(source: &Side, target: &Side, stage: &Stage, (from, to): (&Config, &Config)) -> anyhow::Result<Value> {
+    let id = match stage {
+        Stage::Copy(id) | Stage::Release(id) => id,
+        Stage::Done(id) => {
+            eprintln!("{} was moved to {} before ({id}): nothing to do", source.name, target.name);
+            return Ok(json!({ "id": id, "from": source.name, "to": target.name, "already": true }));
+        }
+    };
     let carried = blobs::carry(from, to).await.context("blobs")?;
-    let (Stage::Copy(id) | Stage::Release(id) | Stage::Done(id)) = &stage;
     let sheet = moving(source, target).release(id).await?;
     told(&sheet, &source.name, &target.name);
     Ok(report(id, (&source.name, &target.name), &sheet, &carried))

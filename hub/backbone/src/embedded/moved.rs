@@ -38,8 +38,9 @@ fn write(conn: &Connection, note: Option<&str>) -> rusqlite::Result<usize> {
 
 /// Lives of another store stand below all of this one's, whose newest has the greatest id.
 fn insert(conn: &Connection, lives: &[Life]) -> rusqlite::Result<()> {
-    let sql = "INSERT OR IGNORE INTO epochs(id, epoch, begun, elsewhere)
-               SELECT min(0, min(id)) - 1, ?1, unixepoch(), ?2 FROM epochs";
+    let sql = "INSERT INTO epochs(id, epoch, begun, elsewhere)
+               SELECT min(0, min(id)) - 1, ?1, unixepoch(), ?2 FROM epochs WHERE true
+               ON CONFLICT(epoch) DO UPDATE SET elsewhere = excluded.elsewhere WHERE id <= 0";
     let mut insert = conn.prepare_cached(sql)?;
     lives.iter().try_for_each(|life| insert.execute((&life.epoch, life.over.is_none())).map(drop))
 }

@@ -46,7 +46,7 @@ impl Copy<'_> {
             self.state(*place, &mut spaces).await?;
         }
         self.shared_facts().await?;
-        self.target.import_lives(&self.source.lives().await?).await?;
+        lives(self.source, self.target).await?;
         self.positions(&places).await
     }
 
@@ -116,6 +116,13 @@ impl Copy<'_> {
         }
         self.target.commit(commit).await.map(drop)
     }
+}
+
+/// Lets the target know of each life what the source does.
+pub(super) async fn lives(source: &dyn Movable, target: &dyn Movable) -> Result<(), Error> {
+    let (mut lives, there) = (source.lives().await?, target.lives().await?);
+    lives.retain(|life| !there.iter().any(|known| known.says_the_same(life)));
+    if lives.is_empty() { Ok(()) } else { target.import_lives(&lives).await }
 }
 
 /// The trait takes names that live for ever, and what is read back has none.

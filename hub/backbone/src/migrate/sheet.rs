@@ -88,9 +88,7 @@ impl Sheet {
     pub(super) fn compare(&self, have: &Self) -> Result<(), Error> {
         let log = self.logs.iter().zip(&have.logs).find(|(want, have)| want != have);
         let state = self.state.iter().zip(&have.state).find(|(want, have)| want != have);
-        let known = |life: &&Life| {
-            have.lives.iter().any(|there| there.epoch == life.epoch && there.over.is_some() == life.over.is_some())
-        };
+        let known = |life: &&Life| have.lives.iter().any(|there| there.says_the_same(life));
         let life = self.lives.iter().find(|life| !known(life));
         let difference = match (log, state, life) {
             (Some((want, have)), ..) => format!("the log {} is {:?} there, not {:?}", want.0, have.1, want.1),

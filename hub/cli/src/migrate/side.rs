@@ -28,10 +28,10 @@ impl Side {
                 config.store()?.display()
             );
         }
-        let mut side = Self::open(config).await?;
+        let side = Self::open(config).await?;
         if let Open::Kafka(store) = &side.store {
             store.fence_others().await?;
-            side.reopen(config).await?;
+            return side.reopen(config).await;
         }
         Ok(side)
     }
@@ -72,11 +72,11 @@ impl Side {
         }
     }
 
-    /// Closes and opens it, so that what it says next comes from where it is kept.
-    pub(super) async fn reopen(&mut self, config: &Config) -> anyhow::Result<()> {
+    /// Closes and opens it, so that what it says next comes from where it is kept. The lock is free in between.
+    pub(super) async fn reopen(self, config: &Config) -> anyhow::Result<Self> {
         self.close().await;
-        *self = Self::open(config).await?;
-        Ok(())
+        drop(self);
+        Self::open(config).await
     }
 
     pub(super) async fn close(&self) {
