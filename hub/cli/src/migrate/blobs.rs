@@ -33,7 +33,7 @@ pub(super) async fn carry(from: &Config, to: &Config) -> anyhow::Result<Carried>
     for shard in 0..SHARDS {
         let names = source.names(u8::try_from(shard)?)?;
         for name in names {
-            carry_one(&source, &*target, &name, &mut carried).await?;
+            carry_one(&source, &target, &name, &mut carried).await?;
         }
     }
     Ok(carried)
