@@ -9,6 +9,7 @@
 //!   `schema` makes and checks the file.
 //! - `anchor` writes down at a second path how far the log goes, `recovery` compares at the opening: an old store that was
 //!   put back is not taken for the present one ([`Embedded::recovery`]).
+//! - `moved` is what the store knows about its moving to or from another one ([`crate::migrate`]).
 //! - A full disk is not an error: what waits is tried again until there is room, and [`Embedded::alarms`] says so. Any
 //!   other failure of a write ends the store for good: every later call gets [`Error::Io`], and the hub must be started
 //!   again, so that it recovers from what is really on the disk.
@@ -21,6 +22,7 @@ mod group;
 mod lock;
 mod look;
 mod mark;
+mod moved;
 mod places;
 mod readers;
 mod records;
@@ -59,7 +61,7 @@ use mark::Marked;
 use readers::Readers;
 use recovery::Opened;
 use shared::{Room, Shared};
-use writer::{CommitJob, Job, TaskJob, TrimJob, Writer};
+use writer::{BeginJob, CommitJob, Job, TaskJob, TrimJob, Writer};
 
 /// The embedded backbone. See the module's comment.
 ///
@@ -96,6 +98,9 @@ impl Embedded {
         let mark = Marked::read(&settings.path)?;
         let (conn, places) = schema::open(&settings.path, settings.partitions)?;
         let transactions = schema::transactions(&conn)?;
+        if !settings.moving {
+            moved::check(&conn, &settings.path)?;
+        }
         let mark = mark.compare(transactions)?;
         let heads = places.load_heads(&conn)?;
         let (epoch, past) = epochs::begin(&conn)?;

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod log;
+mod moved;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

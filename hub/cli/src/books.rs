@@ -40,8 +40,8 @@ impl Books {
             (Store::Embedded(embedded), None) => Ok(Self { ledger: Ledger::new(embedded.clone()), own: None }),
             (_, settings) => {
                 let shelf = Shelf::open(config, settings).await?;
-                let archive = store.is_alone().then(|| archive.clone());
-                let applier = Applier::start(store.backbone(), shelf.store(), archive);
+                // A store that was moved to Kafka has its oldest journal there; hubs on Kafka seal nothing themselves.
+                let applier = Applier::start(store.backbone(), shelf.store(), Some(archive.clone()));
                 Ok(Self { ledger: shelf.ledger(), own: Some(Own { shelf, applier }) })
             }
         }

@@ -27,7 +27,7 @@ const NAMED_MAX: u64 = 8 << 20;
 const ROUTES_MAX: usize = 500;
 
 /// What versions are among the facts that all hubs of a log share.
-const BUNDLES: &str = "bundle";
+pub(crate) const BUNDLES: &str = "bundle";
 
 /// Everything that checking a route needs.
 pub(crate) struct Workshop {

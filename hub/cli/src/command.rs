@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::client::{Cases, Dead, Target, Tasks};
-use crate::{app, audit, client, evidence, health, offline, status, stores};
+use crate::{app, audit, client, evidence, health, migrate, offline, status, stores};
 #[cfg(feature = "simulators")]
 use crate::{bench, demo, simulate};
 
@@ -96,6 +96,8 @@ enum Command {
     Restore(stores::Restore),
     /// Shows what is held after an old store was put back, and releases it lane by lane
     Recover(stores::Recover),
+    /// Moves everything to another kind of store (stopped hub): counted, compared, and finished by the same command after a kill
+    Migrate(migrate::Options),
     /// Works on the ledger of a stopped hub
     #[command(subcommand)]
     Ledger(Ledger),
@@ -201,6 +203,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Backup(options) => stores::backup(options).await?,
         Command::Restore(options) => stores::restore(options).await?,
         Command::Recover(options) => stores::recover(options).await?,
+        Command::Migrate(options) => migrate::migrate(options).await?,
         Command::Ledger(Ledger::Digest { config }) => offline::digest(&config).await?,
         Command::Ledger(Ledger::Rebuild { config }) => offline::rebuild(&config).await?,
     }

@@ -19,6 +19,7 @@ pub mod demo;
 mod evidence;
 mod health;
 mod keep;
+mod migrate;
 mod offline;
 mod registry;
 mod settings;

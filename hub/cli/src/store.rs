@@ -97,7 +97,7 @@ pub(crate) fn open_embedded(config: &Config) -> anyhow::Result<Arc<Embedded>> {
 }
 
 /// The settings with files found from the configuration's folder.
-fn located(settings: &KafkaSettings, config: &Config) -> KafkaSettings {
+pub(crate) fn located(settings: &KafkaSettings, config: &Config) -> KafkaSettings {
     let mut settings = settings.clone();
     // With it the next start knows that the life before is over.
     let lock = settings

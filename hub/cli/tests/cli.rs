@@ -22,6 +22,9 @@ mod life;
 #[path = "cli/manual.rs"]
 mod manual;
 #[cfg(feature = "failpoints")]
+#[path = "cli/migrate.rs"]
+mod migrate;
+#[cfg(feature = "failpoints")]
 #[path = "cli/notices.rs"]
 mod notices;
 #[path = "cli/old_store.rs"]

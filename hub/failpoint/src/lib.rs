@@ -137,6 +137,14 @@ points! {
     FileWritten = "file.written",
     /// File: it has its name; the folder is not synced.
     FileNamed = "file.named",
+
+    // -- `raccordo migrate` --
+    /// The source is marked, the target is not.
+    MigrateMarked = "migrate.marked",
+    /// A page of records is durable in the target.
+    MigratePage = "migrate.page",
+    /// The source is marked as moved; the target may not be started yet.
+    MigrateMoved = "migrate.moved",
 }
 
 impl std::str::FromStr for Point {

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use hub_backbone::Error;
+use hub_backbone::{Error, Note};
 use serde::{Deserialize, Serialize};
 
 use crate::transact::Outgoing;
@@ -16,6 +16,9 @@ use crate::wire;
 
 /// Why a life is over whose hub has ended it itself.
 pub(crate) const CLOSED: &str = "closed";
+
+/// The key under which stands what is said about the moving of the store. It is no life, and always said to be over.
+pub(crate) const NOTE: &str = "migration";
 
 /// What is said of a life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +35,9 @@ pub(crate) struct Said {
     /// The lock under which it was begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lock: Option<String>,
+    /// Under the key [`NOTE`]: what is said about the moving of the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<Note>,
 }
 
 /// All lives that the topic knows.
@@ -40,6 +46,8 @@ pub(crate) struct Lives {
     said: BTreeMap<String, Said>,
     /// The life that began last, by hub.
     newest: BTreeMap<String, String>,
+    /// What is said about the moving of the store.
+    note: Option<Note>,
 }
 
 impl Lives {
@@ -47,6 +55,10 @@ impl Lives {
     pub(crate) fn heard(&mut self, epoch: String, value: &[u8]) -> Result<(), String> {
         let said: Said =
             serde_json::from_slice(value).map_err(|error| format!("it says nothing of a life: {error}"))?;
+        if epoch == NOTE {
+            self.note = said.note;
+            return Ok(());
+        }
         // what is over stays over
         let over = self.said.get(&epoch).is_some_and(|before| before.over.is_some());
         if said.over.is_none() && !over {
@@ -67,6 +79,16 @@ impl Lives {
                 said.hub, said.format
             )))
         })
+    }
+
+    /// What is said about the moving of the store.
+    pub(crate) fn note(&self) -> Option<&Note> {
+        self.note.as_ref()
+    }
+
+    /// All lives, with the hub and why each is over.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Said)> {
+        self.said.iter().map(|(epoch, said)| (epoch.as_str(), said))
     }
 
     /// The newest version of records that may stand in the store.
@@ -141,7 +163,8 @@ mod tests {
     use bytes::Bytes;
 
     fn said(format: u8, over: Option<&str>) -> Bytes {
-        let said = Said { format, knows: 0, hub: "hub-1".to_owned(), over: over.map(str::to_owned), lock: None };
+        let said =
+            Said { format, knows: 0, hub: "hub-1".to_owned(), over: over.map(str::to_owned), lock: None, note: None };
         serde_json::to_vec(&said).expect("JSON").into()
     }
 

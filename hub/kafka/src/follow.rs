@@ -95,15 +95,16 @@ impl Follower {
         }
     }
 
-    /// Something of a life. Who hears that a newer one has its name, or that it is over itself, ends.
+    /// Something of a life. Who hears that a newer one has its name, that it is over itself, or that the store is
+    /// being moved, ends.
     fn life(&self, epoch: String, value: &[u8]) -> Result<(), String> {
         self.shared.lives_mut().heard(epoch, value)?;
         let (lives, id) = (self.shared.lives(), &self.shared.settings.transactional_id);
         let newest = lives.newest(id).unwrap_or(&self.shared.epoch).to_owned();
-        let (readable, knows) = (lives.check(self.shared.knows()), self.shared.knows());
+        let readable = lives.check(self.shared.knows()).and_then(|()| self.shared.check_note(&lives));
         if let Err(error) = readable {
             drop(lives);
-            tracing::error!(target: "kafka", "this hub knows records up to version {knows} only");
+            tracing::error!(target: "kafka", "this hub may not go on: {error}");
             self.shared.fail(error);
             return Ok(());
         }

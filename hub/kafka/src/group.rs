@@ -10,7 +10,7 @@ use crate::names::{Names, index, of_slot, places};
 use crate::partition::Partition;
 use crate::terms::Standing;
 use crate::transact::{Consumed, Outgoing, Placed, Transaction};
-use crate::wire::{self, Hand, Mail};
+use crate::wire::{self, First, Hand, Mail};
 use crate::work::{MailWork, Work};
 
 /// Where a log goes on, and what its consumer has seen.
@@ -110,10 +110,19 @@ impl<'a> Group<'a> {
             Work::Mail(one) => self.mail(one),
             Work::Trim(place, first, _) => {
                 self.change(*place, "", wire::FIRST, Some(wire::first_value(*first)));
+                self.begin_at(*place, *first);
                 Vec::new()
             }
         };
         self.made.works.push((work, given));
+    }
+
+    /// A log that is told where it begins before anything is in it (`moved`) goes on from there.
+    fn begin_at(&mut self, place: Place, first: First) {
+        let head = self.head(place);
+        if head.next < first.offset {
+            (head.next, head.chain) = (first.offset, first.chain);
+        }
     }
 
     fn commit(&mut self, commit: &Commit) -> Vec<Given> {

@@ -140,6 +140,7 @@ impl Kafka {
             hub: self.shared.settings.transactional_id.clone(),
             over: None,
             lock: self.shared.lock.as_ref().map(|lock| lock.id().to_owned()),
+            note: None,
         });
         self.write(epochs::record(self.shared.names.epochs(), epoch, &Said { over, ..said })?).await
     }
@@ -209,6 +210,7 @@ fn begin(settings: KafkaSettings) -> Result<(Arc<Shared>, Transactor, From), Err
         let restore = shared.restore(&|| false, &|| {})?;
         let ((lives, behind_lives), (facts, behind_facts)) = (restore.lives()?, restore.facts()?);
         lives.check(shared.knows())?;
+        shared.check_note(&lives)?;
         shared.write_version(lives.format());
         (*shared.lives_mut(), *shared.facts_mut()) = (lives, facts);
         From { lives: behind_lives, facts: behind_facts, replies: restore.end_of_replies()? }

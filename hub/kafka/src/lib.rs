@@ -16,6 +16,7 @@
 //! - **Fencing.** Who opens takes the `transactional.id`, and the process that had it before cannot commit any more. That
 //!   does not prove that it sends no more: see `epochs`. `fence` ends what dead hubs have left open.
 //! - `follow` hears of the lives of other hubs, of `facts` that all know, and of what hubs tell each other.
+//! - `moved` is what the store knows about its moving to or from another one.
 //! - `versions` lets hubs of two releases work on one log.
 //! - `topics` makes and checks the topics, `quarantine` lists records that no hub wrote, `settings` is the manual.
 //!
@@ -36,6 +37,7 @@ mod lock;
 mod mailroom;
 mod marks;
 mod member;
+mod moved;
 mod names;
 mod partition;
 mod quarantine;

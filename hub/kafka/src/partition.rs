@@ -62,6 +62,9 @@ impl Partition {
 
     pub(crate) fn trimmed(&mut self, first: First) {
         (self.first, self.first_at) = ((first.offset, first.chain), first.at);
+        if self.end.0 < first.offset {
+            self.end = self.first;
+        }
         self.index.trimmed(first.offset);
         self.tail.drop_below(first.offset);
     }

@@ -60,9 +60,10 @@ fn attempt(shared: &Shared, witness: Option<Witness<'_>>) -> Result<(Transactor,
     Ok((transactor, there))
 }
 
-/// Whether this life is still the newest of its hub, and nobody has declared it over.
+/// Whether this life is still the newest of its hub, nobody has declared it over, and the store is not being moved.
 fn still_ours(shared: &Shared) -> Result<(), Error> {
     let (lives, _) = shared.restore(&|| shared.stopped(), &|| {})?.lives()?;
+    shared.check_note(&lives)?;
     let newest = lives.newest(&shared.settings.transactional_id).unwrap_or(&shared.epoch);
     match newest == shared.epoch && !lives.is_over(&shared.epoch) {
         true => Ok(()),

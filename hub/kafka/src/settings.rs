@@ -49,6 +49,9 @@ pub struct KafkaSettings {
     /// is as a hub of an older release. Hubs write the newest version that all of them know, and never go back.
     #[serde(default = "default_version")]
     pub record_version: u8,
+    /// Opens a store that says that it is being moved, which a hub must not. Only `raccordo migrate` says so.
+    #[serde(skip)]
+    pub moving: bool,
     /// How long things may take.
     #[serde(default)]
     pub timeouts: Timeouts,
@@ -113,6 +116,7 @@ impl KafkaSettings {
             relaxed: false,
             lock: None,
             record_version: default_version(),
+            moving: false,
             timeouts: Timeouts::default(),
             cache: default_cache(),
         }

@@ -127,6 +127,14 @@ impl Shared {
         self.lives.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the store may be worked on: it may be on its way to another one.
+    pub(crate) fn check_note(&self, lives: &Lives) -> Result<(), Error> {
+        match lives.note() {
+            Some(note) if !self.settings.moving => note.check(&format!("in Kafka under {}", self.settings.prefix)),
+            _ => Ok(()),
+        }
+    }
+
     /// What all hubs know.
     pub(crate) fn facts(&self) -> RwLockReadGuard<'_, Facts> {
         self.facts.read().unwrap_or_else(PoisonError::into_inner)

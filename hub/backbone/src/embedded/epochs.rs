@@ -12,7 +12,8 @@ pub(super) struct Epoch {
     pub(super) name: String,
 }
 
-/// Begins a new epoch, durably, and gives the names of all earlier ones: the lock is ours, so they are over. The random part
+/// Begins a new epoch, durably, and gives the names of all earlier ones: the lock is ours, so they are over. (Lives of another
+/// store never had it: of those, only the ones that were proved over count.) The random part
 /// keeps the names of a restored backup's lives apart from those that came after the backup.
 ///
 /// The times in the table are SQLite's, for people only.
@@ -28,7 +29,7 @@ pub(super) fn begin(conn: &Connection) -> Result<(Epoch, HashSet<String>), Error
 }
 
 fn past(conn: &Connection) -> rusqlite::Result<HashSet<String>> {
-    conn.prepare("SELECT epoch FROM epochs")?.query_map([], |row| row.get(0))?.collect()
+    conn.prepare("SELECT epoch FROM epochs WHERE elsewhere = 0")?.query_map([], |row| row.get(0))?.collect()
 }
 
 /// The newest epoch in the store: if it is not ours, another process has taken the store in spite of the lock.

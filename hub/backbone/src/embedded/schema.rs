@@ -9,7 +9,7 @@ use super::places::{Places, is_damage};
 use crate::Error;
 
 /// Version of the tables below. A file with a higher one is refused.
-pub(super) const SCHEMA_VERSION: i64 = 3;
+pub(super) const SCHEMA_VERSION: i64 = 4;
 /// The oldest one that is taken over.
 const VERSION_MIN: i64 = 2;
 /// Marks a file as ours ("RACC").
@@ -50,7 +50,8 @@ const TABLES: &str = "
         FROM records JOIN heads ON heads.id = records.id >> 40;
 ";
 
-/// What version 3 has more: words about the store itself. (A program that does not know them would send in recovery.)
+/// What version 3 has more: words about the store itself. (A program that does not know them would send in recovery.) One of
+/// version 3 does not know that a store can have moved.
 const NOTES: &str =
     "CREATE TABLE IF NOT EXISTS notes(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID, STRICT";
 
@@ -181,10 +182,21 @@ pub(super) fn take_over(conn: &mut Connection) -> rusqlite::Result<()> {
 fn add_what_is_newer(conn: &Connection, version: i64) -> rusqlite::Result<()> {
     if version < SCHEMA_VERSION {
         conn.execute_batch(NOTES)?;
+        add_elsewhere(conn)?;
         let _rows = conn.execute("INSERT OR IGNORE INTO meta VALUES ('store', ?1)", [random().cast_signed()])?;
         conn.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     }
     Ok(())
+}
+
+/// What version 4 has more: lives of another store, and whether their ends are proved. (A program that does not know that would
+/// repeat what they may still send.)
+fn add_elsewhere(conn: &Connection) -> rusqlite::Result<()> {
+    let query = "SELECT count(*) FROM pragma_table_info('epochs') WHERE name = 'elsewhere'";
+    match conn.query_row(query, [], |row| row.get(0))? {
+        0 => conn.execute_batch("ALTER TABLE epochs ADD COLUMN elsewhere INTEGER NOT NULL DEFAULT 0"),
+        _ => Ok(()),
+    }
 }
 
 fn check_partitions(conn: &Connection, path: &Path, partitions: u16) -> Result<(), Error> {

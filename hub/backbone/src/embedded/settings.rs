@@ -19,6 +19,8 @@ pub struct EmbeddedSettings {
     /// Where to write down how far the log goes, so that an older copy of the file is noticed; best on another disk. `None`:
     /// nowhere, and nothing is compared.
     pub anchor: Option<PathBuf>,
+    /// Opens a store that says that it is being moved, which a hub must not; see [`crate::migrate`].
+    pub moving: bool,
     /// After how long a commit that found the disk full is tried again: at first, and at most (doubling).
     pub disk_retry: (Duration, Duration),
 }
@@ -28,13 +30,20 @@ impl EmbeddedSettings {
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, partitions: u16) -> Self {
         let disk_retry = (Duration::from_millis(250), Duration::from_secs(5));
-        Self { path: path.into(), partitions, view: None, bytes_max: None, anchor: None, disk_retry }
+        Self { path: path.into(), partitions, view: None, bytes_max: None, anchor: None, moving: false, disk_retry }
     }
 
     /// The same with an anchor at this path.
     #[must_use]
     pub fn with_anchor(mut self, path: impl Into<PathBuf>) -> Self {
         self.anchor = Some(path.into());
+        self
+    }
+
+    /// The same for moving the store.
+    #[must_use]
+    pub const fn for_moving(mut self) -> Self {
+        self.moving = true;
         self
     }
 

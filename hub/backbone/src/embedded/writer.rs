@@ -18,6 +18,7 @@ use super::records::chain_at;
 use super::schema::{count_transactions, page_bytes};
 use super::shared::{Room, Shared, closed};
 use super::view::{View, ViewError};
+use crate::chain::Chain;
 use crate::{Commit, Error, Offset, Place};
 
 /// Commits in one transaction, at most.
@@ -39,6 +40,7 @@ pub(super) enum Job {
     Commit(CommitJob),
     Trim(TrimJob),
     Task(TaskJob),
+    Begin(BeginJob),
 }
 
 pub(super) struct CommitJob {
@@ -62,6 +64,15 @@ pub(super) struct TaskJob {
     pub(super) _room: Room,
 }
 
+/// Lets an empty log begin behind records of another store.
+pub(super) struct BeginJob {
+    pub(super) place: Place,
+    pub(super) first: Offset,
+    pub(super) before: Chain,
+    pub(super) ack: Ack<()>,
+    pub(super) _room: Room,
+}
+
 impl Job {
     /// Tells the caller that it was not done, or that nobody knows.
     fn refuse(self, error: Error) {
@@ -70,6 +81,7 @@ impl Job {
             Self::Commit(job) => job.ack.send(Err(error)).is_err(),
             Self::Trim(job) => job.ack.send(Err(error)).is_err(),
             Self::Task(job) => job.ack.send(Err(error)).is_err(),
+            Self::Begin(job) => job.ack.send(Err(error)).is_err(),
         };
     }
 }
@@ -203,6 +215,7 @@ impl Writer {
             Some(Job::Commit(_)) => self.commit(group),
             Some(Job::Trim(_)) => self.trim(),
             Some(Job::Task(_)) => self.task(),
+            Some(Job::Begin(_)) => self.begin_log(),
         });
         match result {
             Ok(()) => {}
@@ -345,6 +358,25 @@ impl Writer {
         self.shared.places.write(&self.conn, slot, &head)?;
         self.end_transaction(None)?;
         self.heads[slot] = head;
+        Ok(())
+    }
+
+    fn begin_log(&mut self) -> Result<(), Trouble> {
+        let Some(Job::Begin(BeginJob { place, first, before, .. })) = self.waiting.front() else { return Ok(()) };
+        let (place, first, before) = (*place, *first, *before);
+        let slot = self.shared.places.slot(place).map_err(Trouble::Own)?;
+        if self.heads[slot].next != 0 {
+            return Err(Trouble::Own(Error::Io(format!("{place} has begun already: name an empty store"))));
+        }
+        self.begin()?;
+        let head = Head { next: first, chain: before, first, first_chain: before, ..self.heads[slot].clone() };
+        self.shared.places.write(&self.conn, slot, &head)?;
+        self.end_transaction(None)?;
+        self.heads[slot] = head;
+        self.shared.publish(&self.heads, 0, 0);
+        if let Some(Job::Begin(job)) = self.waiting.pop_front() {
+            let _gone = job.ack.send(Ok(())).is_err();
+        }
         Ok(())
     }
 

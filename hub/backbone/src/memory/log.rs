@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::cluster::Slots;
 use crate::chain::{Chain, genesis, link};
-use crate::{Commit, Error, Offset, Place, Stored};
+use crate::{Commit, Error, Life, Note, Offset, Place, Stored};
 
 #[derive(Clone, Default)]
 pub(super) struct Log {
@@ -16,6 +16,10 @@ pub(super) struct Log {
     pub(super) over: BTreeSet<String>,
     pub(super) places: HashMap<Place, Partition>,
     pub(super) state: HashMap<Place, HashMap<String, BTreeMap<String, Bytes>>>,
+    /// What is said about the moving of the store.
+    pub(super) note: Option<Note>,
+    /// Lives of another store.
+    pub(super) elsewhere: BTreeSet<Life>,
     /// Who owns what, where several hubs share the log.
     pub(super) slots: Option<Slots>,
 }
@@ -24,7 +28,7 @@ pub(super) struct Log {
 pub(super) struct Partition {
     pub(super) first: Offset,
     /// The chain before `first`; `None` while nothing was trimmed.
-    first_chain: Option<Chain>,
+    pub(super) first_chain: Option<Chain>,
     pub(super) records: Vec<Stored>,
     pub(super) position: Offset,
 }

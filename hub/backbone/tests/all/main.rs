@@ -14,6 +14,7 @@ mod embedded;
 mod flips;
 mod known;
 mod memory;
+mod migrate;
 mod mounts;
 mod torn;
 mod views;
