@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hub_backbone::chain::Chain;
 use hub_backbone::{Error, Offset, Place, Stored};
@@ -24,6 +24,8 @@ use crate::wire::{self, LogRecord};
 
 /// Consumers that are kept for the next reading; more are made when more read at once.
 const KEPT: usize = 4;
+/// Between two questions to brokers that do not answer.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -187,7 +189,7 @@ impl Reader {
 
     /// Lets the consumer go on at, or somewhat before, a record that exists.
     fn go_to(&self, cursor: &Cursor, place: Place, offset: Offset, bounds: Bounds) -> Result<(), Error> {
-        let low = self.low(cursor, place)?;
+        let low = self.low(cursor, place, bounds.deadline)?;
         loop {
             let hint = self.shared.look()[self.shared.index(place)].index.find(offset, bounds.first.0, low);
             match hint {
@@ -210,11 +212,21 @@ impl Reader {
         }
     }
 
-    /// Where the partition begins, in Kafka's numbering.
-    fn low(&self, cursor: &Cursor, place: Place) -> Result<i64, Error> {
-        let topic = self.shared.names.log(place.topic);
-        let found = cursor.consumer.fetch_watermarks(&topic, i32::from(place.partition), client::STEP);
-        found.map(|(low, _)| low).map_err(|error| io(&format!("where {topic}/{} begins", place.partition), &error))
+    /// Where the partition begins, in Kafka's numbering. Who leads it may be unknown for a while, when a broker dies.
+    fn low(&self, cursor: &Cursor, place: Place, deadline: Instant) -> Result<i64, Error> {
+        let (topic, partition) = (self.shared.names.log(place.topic), i32::from(place.partition));
+        loop {
+            match cursor.consumer.fetch_watermarks(&topic, partition, client::STEP) {
+                Ok((low, _)) => return Ok(low),
+                Err(error) if Instant::now() > deadline || self.shared.stopped() => {
+                    return Err(io(&format!("where {topic}/{partition} begins"), &error));
+                }
+                Err(error) => {
+                    tracing::debug!(target: "kafka", "where {topic}/{partition} begins is asked again: {error}");
+                    std::thread::sleep(ASK_AGAIN);
+                }
+            }
+        }
     }
 
     fn assign(&self, cursor: &Cursor, place: Place, at: i64) -> Result<(), Error> {
