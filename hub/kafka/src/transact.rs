@@ -57,6 +57,9 @@ pub(crate) struct Transaction {
 /// Where records of a transaction are, by their number in it; those of which the cluster has not said it are missing.
 pub(crate) type Placed = Vec<(usize, i64)>;
 
+/// Between two looks for records that are still on their way.
+const BREATH: Duration = Duration::from_micros(300);
+
 /// How a transaction ended.
 #[derive(Debug)]
 pub(crate) enum End {
@@ -198,10 +201,18 @@ impl Transactor {
         self.repeat("send positions", || self.producer.send_offsets_to_transaction(&list, &member.group, STEP))
     }
 
-    /// Waits until the library has got rid of every record, well or badly. Its own flush looks every 100 ms only.
+    /// Waits until the library has got rid of every record, well or badly. Its own flush looks every 100 ms only, and its
+    /// `poll` spins through the last millisecond of the time that it is given, so it is given none.
     fn drain(&self) {
-        while self.producer.in_flight_count() > 0 {
-            self.producer.poll(Duration::from_millis(1));
+        loop {
+            let left = self.producer.in_flight_count();
+            if left <= 0 {
+                return;
+            }
+            self.producer.poll(Duration::ZERO);
+            if self.producer.in_flight_count() == left {
+                sleep(BREATH);
+            }
         }
     }
 

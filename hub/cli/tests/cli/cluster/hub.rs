@@ -95,7 +95,7 @@ fn spawn(config: &Path, log: &Path, freezes: Option<(Point, &Path)>) -> (Child, 
         command.env("RACCORDO_FAILPOINT", format!("{}:1:freeze", point.name())).env("RACCORDO_FAILPOINT_MARK", mark);
     }
     let said = File::options().create(true).append(true).open(log).expect("a log");
-    command.env("RACCORDO_LOG", "info,kafka=debug").stderr(said).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.env("RACCORDO_LOG", "info").stderr(said).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut process = command.spawn().expect("the hub starts");
     let lines = BufReader::new(process.stdout.take().expect("piped")).lines().map_while(Result::ok);
     let (tell, ready) = channel();
