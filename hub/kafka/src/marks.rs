@@ -17,6 +17,9 @@ pub(crate) type Watermarks = BTreeMap<i32, (i64, i64)>;
 /// How long an open transaction may stand in the way before something is done about it.
 const BLOCKED: Duration = Duration::from_secs(1);
 
+/// Between two words about one that does not end.
+const SAID: Duration = Duration::from_secs(10);
+
 /// How long to wait for what others have not decided yet.
 pub(crate) struct Patience<'a> {
     pub(crate) deadline: Instant,
@@ -62,7 +65,7 @@ impl Marks {
     /// Where partitions begin, and where they end once everything that is in them now is decided.
     pub(crate) fn stable(&self, topic: &str, partitions: &[i32], patience: &Patience<'_>) -> Result<Watermarks, Error> {
         let high = self.insist(patience, || self.high(topic, partitions))?;
-        let mut blocked = Instant::now();
+        let (mut blocked, mut said) = (Instant::now(), Instant::now());
         loop {
             let decided = self.insist(patience, || self.decided(topic, partitions))?;
             let Some(open) = partitions.iter().find(|one| decided.get(one) < high.get(one)) else {
@@ -78,6 +81,10 @@ impl Marks {
             if blocked.elapsed() > BLOCKED {
                 (patience.blocked)();
                 blocked = Instant::now();
+            }
+            if said.elapsed() > SAID {
+                tracing::warn!(target: "kafka", "{topic}/{open} has a transaction that does not end; what stands there waits for it");
+                said = Instant::now();
             }
             sleep(Duration::from_millis(50));
         }

@@ -110,7 +110,7 @@ async fn an_attempt_of_an_earlier_life_is_resolved_and_not_repeated() {
     for embedded in [false, true] {
         let mut world = if embedded { World::embedded(&[ORDERS, ANSWERS]) } else { World::new(&[ORDERS, ANSWERS]) };
         world.start().await;
-        world.outside.script(&[Act::SlowAnswer, Act::Hang { arrived: false }]);
+        world.outside.script(&[Act::SlowAnswer, Act::Vanish]);
         world.order(1, json!({})).await;
         world.until("the first send", || world.outside.calls().len() == 1).await;
         world.order(2, json!({})).await;

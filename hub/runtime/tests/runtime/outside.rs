@@ -37,6 +37,8 @@ pub(crate) enum Act {
     SlowAnswer,
     /// Never ends.
     Hang { arrived: bool },
+    /// It crosses, nothing arrives, and it never ends.
+    Vanish,
 }
 
 /// What the sink says when it is asked.
@@ -509,6 +511,10 @@ impl Receiver {
             Act::SlowAnswer => {
                 self.take(outside, out, attempt, true)?;
                 outside.gate().await;
+            }
+            Act::Vanish => {
+                self.take(outside, out, attempt, false)?;
+                std::future::pending::<()>().await;
             }
             Act::Hang { arrived } => {
                 if arrived {
