@@ -61,7 +61,7 @@ fn faults(small_disk: bool) -> Vec<Box<dyn Fault>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "not yet seen whole on a machine that has two cores for it alone; run it by its name with `--run-ignored all`"]
+#[ignore = "not yet seen whole: a hub may stand still after the group's coordinator was killed (docs/kafka.md); run it by its name with `--run-ignored all`"]
 async fn faults_of_hubs_and_brokers_lose_nothing_and_send_nothing_twice() {
     let root = repository().expect("repository");
     let Some(server) = Postgres::start() else { return };

@@ -161,11 +161,11 @@ mod tests {
 
     #[test]
     fn a_folder_without_the_tools_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("kafka-tools-api-4.3.1.jar"), "").unwrap();
-        let error = Tools::new(folder.path(), "a:1").unwrap_err().to_string();
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("kafka-tools-api-4.3.1.jar"), "").expect("writable");
+        let error = Tools::new(folder.path(), "a:1").expect_err("no tools").to_string();
         assert!(error.contains("kafka get"), "{error}");
-        std::fs::write(folder.path().join("kafka-tools-4.3.1.jar"), "").unwrap();
+        std::fs::write(folder.path().join("kafka-tools-4.3.1.jar"), "").expect("writable");
         assert!(Tools::new(folder.path(), "a:1").is_ok());
     }
 }
