@@ -42,8 +42,6 @@ mod receiver;
 mod routes;
 #[path = "cli/status.rs"]
 mod status;
-#[path = "cli/three_hubs.rs"]
-mod three_hubs;
 #[path = "cli/verdict.rs"]
 mod verdict;
 #[path = "cli/versions.rs"]

@@ -73,10 +73,19 @@ fn common(settings: &KafkaSettings) -> ClientConfig {
         .set("bootstrap.servers", settings.brokers.join(","))
         .set("client.id", &settings.transactional_id)
         .set("reconnect.backoff.max.ms", "1000")
+        // Who led a partition when its broker died is believed until the next look: the library does not look because of a
+        // broker that it never reached.
+        .set("topic.metadata.refresh.interval.ms", "3000")
+        .set("metadata.max.age.ms", "9000")
         .set("log.connection.close", "false")
         .set_log_level(RDKafkaLogLevel::Warning);
     settings.security.apply(&mut config);
     config
+}
+
+/// How long a broker may be silent until its connection is given up: one that is frozen keeps its connections.
+fn silence(settings: &KafkaSettings) -> String {
+    settings.timeouts.session.0.as_millis().max(1_000).to_string()
 }
 
 /// For topics and their settings. See [`awake`].
@@ -130,6 +139,7 @@ pub(crate) fn member<C: ConsumerContext>(settings: &KafkaSettings, context: C) -
     let mut config = common(settings);
     let _ = config
         .set("group.id", group(settings))
+        .set("socket.timeout.ms", silence(settings))
         .set("partition.assignment.strategy", "range")
         .set("session.timeout.ms", session.to_string())
         .set("heartbeat.interval.ms", (session / 10).to_string())
@@ -150,6 +160,7 @@ pub(crate) fn consumer(settings: &KafkaSettings, isolation: &str, eof: bool) -> 
     let mut config = common(settings);
     let _ = config
         .set("group.id", group(settings))
+        .set("socket.timeout.ms", silence(settings))
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")

@@ -17,7 +17,7 @@ pub(crate) type Watermarks = BTreeMap<i32, (i64, i64)>;
 /// How long an open transaction may stand in the way before something is done about it.
 const BLOCKED: Duration = Duration::from_secs(1);
 
-/// Between two words about one that does not end.
+/// Between two words about one that does not end, or about brokers that do not answer.
 const SAID: Duration = Duration::from_secs(10);
 
 /// How long to wait for what others have not decided yet.
@@ -92,10 +92,15 @@ impl Marks {
 
     /// Asks again while no broker answers.
     fn insist<T>(&self, patience: &Patience<'_>, ask: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+        let mut said = Instant::now();
         loop {
             match ask() {
                 Ok(answer) => return Ok(answer),
                 Err(error) if patience.over().is_some() => return Err(error),
+                Err(error) if said.elapsed() > SAID => {
+                    tracing::warn!(target: "kafka", "no broker answers: {error}");
+                    said = Instant::now();
+                }
                 Err(error) => tracing::debug!(target: "kafka", "asked again: {error}"),
             }
             sleep(Duration::from_millis(100));
@@ -103,7 +108,17 @@ impl Marks {
     }
 }
 
+/// After a failure the client looks who leads the topic: it would ask a dead broker for ever.
 fn ask(
+    consumer: &BaseConsumer<Logged>,
+    topic: &str,
+    partitions: &[i32],
+    at: Offset,
+) -> Result<BTreeMap<i32, i64>, Error> {
+    ask_once(consumer, topic, partitions, at).inspect_err(|_| drop(consumer.fetch_metadata(Some(topic), STEP)))
+}
+
+fn ask_once(
     consumer: &BaseConsumer<Logged>,
     topic: &str,
     partitions: &[i32],

@@ -6,6 +6,7 @@
 //!   that nothing of it is there, and done again.
 //! - The coordinator of the group refuses us as the member that we were: nothing of it will be there, once it is aborted, and
 //!   what belongs to slots that are still ours is done again under the next assignment.
+//! - The library does not come back from a call (`positions`): its producer is given up, and made anew (`revive`).
 //! - Another process has taken our `transactional.id`, or the transaction was open for too long: the cluster refuses us
 //!   for good. We must not ask for the id again, since that would in turn end the process that has it now.
 
@@ -16,12 +17,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hub_backbone::Error;
-use rdkafka::TopicPartitionList;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::KafkaSettings;
 use crate::client::{self, Deliveries, STEP, io};
+use crate::positions;
 use crate::terms::Membership;
 use crate::wire;
 
@@ -81,7 +82,7 @@ pub(crate) struct Over {
 
 /// The producer of this hub.
 pub(crate) struct Transactor {
-    producer: BaseProducer<Deliveries>,
+    producer: Arc<BaseProducer<Deliveries>>,
     /// Set when the hub goes away: then a result that cannot be had is not asked for any more.
     stop: Arc<AtomicBool>,
 }
@@ -109,7 +110,7 @@ impl Transactor {
     /// Makes the producer and takes the `transactional.id`: whoever had it before is fenced, and a transaction that it left
     /// open is aborted, or finished if its end was decided already.
     pub(crate) fn open(settings: &KafkaSettings, stop: Arc<AtomicBool>) -> Result<Self, Error> {
-        let producer = client::producer(settings, &settings.transactional_id)?;
+        let producer = Arc::new(client::producer(settings, &settings.transactional_id)?);
         let deadline = std::time::Instant::now() + settings.timeouts.open.0;
         loop {
             match producer.init_transactions(STEP) {
@@ -192,13 +193,8 @@ impl Transactor {
 
     fn send_positions(&self, consumed: &[Consumed], member: Option<&Membership>) -> Result<(), Trouble> {
         let (false, Some(member)) = (consumed.is_empty(), member) else { return Ok(()) };
-        let mut list = TopicPartitionList::new();
-        for one in consumed {
-            let mut element = list.add_partition(&one.topic, one.partition);
-            element.set_offset(rdkafka::Offset::Offset(one.at)).map_err(Trouble::Abort)?;
-            element.set_metadata(format!("raccordo {}", one.position));
-        }
-        self.repeat("send positions", || self.producer.send_offsets_to_transaction(&list, &member.group, STEP))
+        let list = positions::list(consumed).map_err(Trouble::Abort)?;
+        self.repeat("send positions", || positions::send(&self.producer, &list, &member.group))
     }
 
     /// Waits until the library has got rid of every record, well or badly. Its own flush looks every 100 ms only, and its

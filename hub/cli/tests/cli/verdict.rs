@@ -202,15 +202,14 @@ pub(crate) async fn judge(world: &World, offers: &[Offer], released: &Released) 
     let taken = taken_by_case(&world.ask("flows").await.expect("flows"));
     let (mut once, mut given_up) = (0, 0);
     for order in offers.iter().filter_map(|offer| offer.order.as_ref()) {
+        let is_given_up = released.get(&order.case).is_some_and(|(action, _)| *action == "give_up");
         match taken.get(&order.case).map_or(0, Vec::len) {
-            1 => once += 1,
+            1 => {
+                assert!(!is_given_up, "{} was given up and is in a flow: {:?}", order.case, taken[&order.case]);
+                once += 1;
+            }
             0 => {
-                assert_eq!(
-                    released.get(&order.case).map(|(action, _)| *action),
-                    Some("give_up"),
-                    "lost: {}",
-                    order.case
-                );
+                assert!(is_given_up, "lost: {}", order.case);
                 given_up += 1;
             }
             more => panic!("{} was sent {more} times: {:?}", order.case, taken[&order.case]),

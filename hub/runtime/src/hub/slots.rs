@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hub_backbone::{Error as LogError, Place, Terms, Topic};
 use hub_core::journal::Event;
@@ -17,6 +18,9 @@ use crate::process::ProcessWorker;
 use crate::tenure::Tenure;
 use crate::wait::WaitWorker;
 use crate::worker::{self, Worker};
+
+/// Before work on a slot whose journal could not be read is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The slots of this hub, each with its workers.
 pub(super) struct Slots {
@@ -67,7 +71,7 @@ impl Slots {
         }
     }
 
-    async fn follow(&mut self, terms: Terms) {
+    async fn follow(&mut self, mut terms: Terms) {
         let over: Vec<u16> = (self.running.iter())
             .filter(|(slot, running)| terms.get(usize::from(**slot)).copied().flatten() != Some(running.tenure.term))
             .map(|(slot, _)| *slot)
@@ -75,16 +79,30 @@ impl Slots {
         for slot in over {
             self.end(slot).await;
         }
-        for (slot, term) in (0..).zip(&terms) {
-            if let Some(term) = term.filter(|_| !self.running.contains_key(&slot)) {
-                if let Err(error) = self.believe(slot).await {
-                    tracing::warn!(slot, %error, "the slot was lost before its workers began");
-                    continue;
+        for (slot, term) in (0..).zip(terms.clone()) {
+            let Some(term) = term.filter(|_| !self.running.contains_key(&slot)) else { continue };
+            match self.believe(slot).await {
+                Ok(()) => self.begin(slot, term),
+                Err(Error::Backbone(LogError::Lost { .. })) => {
+                    tracing::info!(slot, "the slot was lost before its workers began");
                 }
-                self.begin(slot, term);
+                Err(error) => {
+                    tracing::warn!(slot, %error, "work on the slot cannot begin yet, and is tried again");
+                    terms[usize::from(slot)] = None;
+                    self.pause().await;
+                }
             }
         }
         self.terms = terms;
+    }
+
+    /// Before work on a slot is tried again.
+    async fn pause(&self) {
+        let again = self.shared.clock.now() + PAUSE;
+        tokio::select! {
+            () = self.shared.stopped() => {}
+            () = self.shared.until(Some(again)) => {}
+        }
     }
 
     fn begin(&mut self, slot: u16, term: u64) {

@@ -7,20 +7,24 @@ use hub_failpoint::Point;
 use serde_json::json;
 
 use crate::cluster::brokers::NODES;
-use crate::cluster::scene::{Goal, Scene, WIRED, id};
+use crate::cluster::scene::{Goal, HUBS, Scene, WIRED, id};
 
-/// Longer than a transaction may be open and a record be on its way (15 s), than a hub may be silent (6 s), and than the
+/// Longer than a transaction may be open and a record be on its way (5 s), than a hub may be silent (6 s), and than the
 /// cluster waits for a broker (9 s).
-const LONG: Duration = Duration::from_secs(18);
+const LONG: Duration = Duration::from_secs(12);
 
 /// One thing that goes wrong.
 #[async_trait(?Send)]
 pub(crate) trait Fault {
     /// What it is, for people.
     fn what(&self) -> String;
-    /// The hub that it is about: people work elsewhere meanwhile.
-    fn victim(&self) -> Option<usize> {
-        None
+    /// A hub that it is not about: people work there meanwhile.
+    fn spares(&self) -> usize {
+        0
+    }
+    /// Whether a broker will be missing, so that no other may be.
+    fn takes_a_broker(&self) -> bool {
+        false
     }
     /// Lets it happen; gives the moment.
     async fn strike(&mut self, scene: &mut Scene<'_>) -> Instant;
@@ -32,24 +36,31 @@ pub(crate) trait Fault {
     async fn mend(&mut self, scene: &mut Scene<'_>);
 }
 
-/// SIGKILL of a hub.
-pub(crate) struct HubKilled(pub(crate) usize);
+/// The hub after this one.
+fn next(hub: usize) -> usize {
+    (hub + 1) % HUBS
+}
+
+/// SIGKILL of hubs at the same moment.
+pub(crate) struct HubsKilled(pub(crate) &'static [usize]);
 
 #[async_trait(?Send)]
-impl Fault for HubKilled {
+impl Fault for HubsKilled {
     fn what(&self) -> String {
-        format!("hub {} killed", self.0)
+        format!("hubs killed: {:?}", self.0)
     }
-    fn victim(&self) -> Option<usize> {
-        Some(self.0)
+    fn spares(&self) -> usize {
+        (0..HUBS).find(|hub| !self.0.contains(hub)).expect("one is left")
     }
     async fn strike(&mut self, scene: &mut Scene<'_>) -> Instant {
-        scene.hubs[self.0].kill();
-        scene.hubs[self.0].apart = true;
+        for hub in self.0 {
+            scene.hubs[*hub].kill();
+            scene.hubs[*hub].apart = true;
+        }
         Instant::now()
     }
     async fn mend(&mut self, scene: &mut Scene<'_>) {
-        scene.hubs[self.0].again();
+        self.0.iter().for_each(|hub| scene.hubs[*hub].again());
     }
 }
 
@@ -88,6 +99,9 @@ impl Fault for BrokerKilled {
     fn what(&self) -> String {
         format!("broker killed: {}", self.0.name())
     }
+    fn takes_a_broker(&self) -> bool {
+        true
+    }
     async fn strike(&mut self, scene: &mut Scene<'_>) -> Instant {
         self.1 = self.0.node(scene);
         scene.brokers.tell("kill", self.1);
@@ -105,6 +119,9 @@ pub(crate) struct BrokerFrozen(pub(crate) Part, pub(crate) usize);
 impl Fault for BrokerFrozen {
     fn what(&self) -> String {
         format!("broker frozen for {} s: {}", LONG.as_secs(), self.0.name())
+    }
+    fn takes_a_broker(&self) -> bool {
+        true
     }
     async fn strike(&mut self, scene: &mut Scene<'_>) -> Instant {
         self.1 = self.0.node(scene);
@@ -127,8 +144,8 @@ impl Fault for HubFrozen {
     fn what(&self) -> String {
         format!("hub {} frozen between intent and first byte", self.0)
     }
-    fn victim(&self) -> Option<usize> {
-        Some(self.0)
+    fn spares(&self) -> usize {
+        next(self.0)
     }
     async fn strike(&mut self, scene: &mut Scene<'_>) -> Instant {
         scene.hubs[self.0].kill();
@@ -158,8 +175,8 @@ impl Fault for Rebalance {
     fn what(&self) -> String {
         format!("hub {} leaves and joins while sends take {SLOW:?}", self.0)
     }
-    fn victim(&self) -> Option<usize> {
-        Some(self.0)
+    fn spares(&self) -> usize {
+        next(self.0)
     }
     async fn strike(&mut self, scene: &mut Scene<'_>) -> Instant {
         let slow = json!({ "slow_ms": { "chance": 1.0, "ms": SLOW.as_millis() } });
@@ -192,6 +209,9 @@ impl Fault for DiskFull {
     fn what(&self) -> String {
         format!("disk of broker {NODES} full")
     }
+    fn takes_a_broker(&self) -> bool {
+        true
+    }
     async fn strike(&mut self, scene: &mut Scene<'_>) -> Instant {
         scene.brokers.fill_the_disk();
         Instant::now()
@@ -214,8 +234,11 @@ impl Fault for Cut {
     fn what(&self) -> String {
         format!("hub {WIRED} cut off for {} s from {}", LONG.as_secs(), self.0.name())
     }
-    fn victim(&self) -> Option<usize> {
-        Some(WIRED)
+    fn spares(&self) -> usize {
+        next(WIRED)
+    }
+    fn takes_a_broker(&self) -> bool {
+        true
     }
     async fn strike(&mut self, scene: &mut Scene<'_>) -> Instant {
         self.1 = self.0.node(scene);

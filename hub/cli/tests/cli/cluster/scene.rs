@@ -13,7 +13,8 @@ use crate::cluster::hub::Hub;
 use crate::verdict::api;
 
 pub(crate) const HUBS: usize = 3;
-pub(crate) const SLOTS: u64 = 4;
+/// As many as give each hub a lane to SIOPE+: the samples' bodies hash to slots 1, 3 and 5, and each hub gets two in a row.
+pub(crate) const SLOTS: u64 = 6;
 /// Of this hub every connection to a broker passes a wire that can be cut.
 pub(crate) const WIRED: usize = 2;
 /// Longer than the cluster takes to miss a broker (9 s), so that a hub need not begin anew with each broker that dies.
