@@ -77,6 +77,7 @@ fn common(settings: &KafkaSettings) -> ClientConfig {
         // broker that it never reached.
         .set("topic.metadata.refresh.interval.ms", "3000")
         .set("metadata.max.age.ms", "9000")
+        .set("socket.timeout.ms", silence(settings).to_string())
         .set("log.connection.close", "false")
         .set_log_level(RDKafkaLogLevel::Warning);
     settings.security.apply(&mut config);
@@ -84,8 +85,8 @@ fn common(settings: &KafkaSettings) -> ClientConfig {
 }
 
 /// How long a broker may be silent until its connection is given up: one that is frozen keeps its connections.
-fn silence(settings: &KafkaSettings) -> String {
-    settings.timeouts.session.0.as_millis().max(1_000).to_string()
+fn silence(settings: &KafkaSettings) -> u128 {
+    settings.timeouts.session.0.as_millis().max(1_000)
 }
 
 /// For topics and their settings. See [`awake`].
@@ -101,11 +102,13 @@ pub(crate) fn awake<C: ClientContext>(settings: &KafkaSettings, client: &Client<
 
 /// The one producer of a hub, by its transactional id.
 pub(crate) fn producer(settings: &KafkaSettings, id: &str) -> Result<BaseProducer<Deliveries>, Error> {
-    let transaction = settings.timeouts.transaction.0.as_millis().max(1_000).to_string();
+    let transaction = settings.timeouts.transaction.0.as_millis().max(1_000);
     let mut config = common(settings);
     let _ = config
         .set("transactional.id", id)
-        .set("transaction.timeout.ms", transaction)
+        .set("transaction.timeout.ms", transaction.to_string())
+        // the library wants a tenth of a second between the two
+        .set("socket.timeout.ms", silence(settings).min(transaction - 100).to_string())
         .set("compression.type", "zstd")
         .set("linger.ms", "0")
         // the cluster refuses the next transaction while it marks the end of the last one: ask again soon
@@ -139,7 +142,6 @@ pub(crate) fn member<C: ConsumerContext>(settings: &KafkaSettings, context: C) -
     let mut config = common(settings);
     let _ = config
         .set("group.id", group(settings))
-        .set("socket.timeout.ms", silence(settings))
         .set("partition.assignment.strategy", "range")
         .set("session.timeout.ms", session.to_string())
         .set("heartbeat.interval.ms", (session / 10).to_string())
@@ -160,7 +162,6 @@ pub(crate) fn consumer(settings: &KafkaSettings, isolation: &str, eof: bool) -> 
     let mut config = common(settings);
     let _ = config
         .set("group.id", group(settings))
-        .set("socket.timeout.ms", silence(settings))
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")

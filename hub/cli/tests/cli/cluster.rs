@@ -36,24 +36,25 @@ const ROUNDS_LONG: usize = 20;
 /// How often a hub may end by itself in one round. It may where it cannot know; its supervisor starts it again.
 const ENDS: usize = 3;
 
-/// Ten kills, a frozen hub and a cut. Hubs die while the broker that died before them is coming back.
+/// Ten kills, a frozen hub and a cut. Hubs die while the broker that died before them is coming back; it led partitions, too.
 fn faults() -> Vec<Box<dyn Fault>> {
     vec![
         Box::new(HubsKilled(&[0])),
-        Box::new(BrokerKilled(Part::Leads("inbox", 0), 0)),
-        Box::new(HubsKilled(&[1, 2])),
         Box::new(BrokerKilled(Part::CoordinatesTheGroup, 0)),
+        Box::new(HubsKilled(&[1, 2])),
         Box::new(HubsKilled(&[0, 1])),
         Box::new(HubFrozen(1)),
         Box::new(HubsKilled(&[2, 0])),
         Box::new(Cut(Part::CoordinatesTheGroup, 0)),
-        Box::new(HubsKilled(&[1])),
+        Box::new(HubsKilled(&[1, 2])),
     ]
 }
 
 /// What a long campaign has besides.
 fn more_faults(small_disk: bool) -> Vec<Box<dyn Fault>> {
     let mut more: Vec<Box<dyn Fault>> = vec![
+        Box::new(BrokerKilled(Part::Leads("inbox", 0), 0)),
+        Box::new(HubsKilled(&[0])),
         Box::new(BrokerKilled(Part::CoordinatesTransactions(1), 0)),
         Box::new(Rebalance(1)),
         Box::new(BrokerFrozen(Part::Leads("outbox", 1), 0)),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hub_backbone::Topic;
+use hub_backbone::{Place, Topic};
 use hub_core::Verdict;
 use hub_core::journal::{Decision, ParkedKind, SendOutcome, What};
 use hub_life::outbound::Action;
@@ -313,6 +313,33 @@ async fn a_version_that_nobody_knows_parks_its_message_alone() {
     assert!(format!("{:?}", parked.what).contains("load it, then retry"), "{parked:?}");
     assert!(stored(&many.order("a", 2, json!({})).await));
     many.until("its neighbour to go on", || many.outside.arrived() == ["2"]).await;
+    many.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_whose_journal_cannot_be_read_is_tried_again() {
+    let many = Many::started(&["a", "b"], &[ORDERS, ANSWERS]).await;
+    many.give_all("a");
+    assert!(stored(&many.order("a", 1, json!({})).await));
+    many.until("the first send", || many.outside.arrived() == ["1"]).await;
+    many.see("its wait", |e| matches!(e.what, What::WaitOpened { .. })).await;
+    let journal = Place::new(Topic::JOURNAL, Many::slot_of(Topic::CASES, "c1"));
+    let last = many.cluster.records(journal).len() as u64 - 1;
+    assert!(many.hubs["b"].memory.damage(journal, last));
+    many.give_all("b");
+    // A slot after the damaged one is worked on: by then that one was tried, and is tried again from time to time.
+    assert!(Many::slot_of(Topic::OUTBOX, "l2") > journal.partition, "the test's premise");
+    assert!(stored(&many.order("b", 2, json!({})).await));
+    many.until("a send from another slot", || {
+        many.clock.advance(Duration::from_secs(1));
+        many.outside.arrived() == ["1", "2"]
+    })
+    .await;
+    // What was turned is turned back: the journal can be read again.
+    assert!(many.hubs["b"].memory.damage(journal, last));
+    let answer = Feed::new("a1", json!({ "chiave": "e1" }));
+    assert!(stored(&many.feed("esiti", vec![answer]).await[0]));
+    many.see_later("the first order to finish", |e| e.case.id == "c1" && e.what == What::Finished).await;
     many.stop().await;
 }
 
