@@ -46,6 +46,7 @@ mod reader;
 mod restore;
 mod revive;
 mod settings;
+mod settled;
 mod shared;
 mod terms;
 mod threads;

@@ -1,4 +1,4 @@
-//! One transaction after the other, each until its result is known.
+//! One transaction after the other, each until its result is known and marked everywhere (`settled`).
 //!
 //! What can go wrong, and what is done:
 //! - A request is not answered in time: it is put again. Asking twice for the end of a transaction is harmless.
@@ -23,6 +23,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use crate::KafkaSettings;
 use crate::client::{self, Deliveries, STEP, io};
 use crate::positions;
+use crate::settled::{Settled, lasts};
 use crate::terms::Membership;
 use crate::wire;
 
@@ -83,6 +84,7 @@ pub(crate) struct Over {
 /// The producer of this hub.
 pub(crate) struct Transactor {
     producer: Arc<BaseProducer<Deliveries>>,
+    settled: Settled,
     /// Set when the hub goes away: then a result that cannot be had is not asked for any more.
     stop: Arc<AtomicBool>,
 }
@@ -111,10 +113,11 @@ impl Transactor {
     /// open is aborted, or finished if its end was decided already.
     pub(crate) fn open(settings: &KafkaSettings, stop: Arc<AtomicBool>) -> Result<Self, Error> {
         let producer = Arc::new(client::producer(settings, &settings.transactional_id)?);
+        let settled = Settled::open(settings)?;
         let deadline = std::time::Instant::now() + settings.timeouts.open.0;
         loop {
             match producer.init_transactions(STEP) {
-                Ok(()) => return Ok(Self { producer, stop }),
+                Ok(()) => return Ok(Self { producer, settled, stop }),
                 Err(error) if kind(&error) == Kind::Repeat && std::time::Instant::now() < deadline => {
                     tracing::warn!(target: "kafka", "waiting for the transactional id: {error}");
                     sleep(Duration::from_millis(200));
@@ -130,7 +133,7 @@ impl Transactor {
         loop {
             let mut asked = false;
             match self.attempt(transaction, member, &mut asked) {
-                Ok(()) => return Ok(End::Done(self.producer.context().take())),
+                Ok(()) => return self.settle(transaction, self.producer.context().take()),
                 Err(Trouble::Over(why)) => return Err(self.over(why, asked)),
                 Err(Trouble::Refused(error)) => {
                     self.abort().map_err(|why| self.over(why, false))?;
@@ -147,6 +150,17 @@ impl Transactor {
             }
             sleep(pause);
             pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    /// The end of what is committed, once that is marked everywhere.
+    pub(crate) fn settle(&self, transaction: &Transaction, placed: Placed) -> Result<End, Over> {
+        match self.settled.wait(lasts(&transaction.records, &placed), || self.stopped()) {
+            true => Ok(End::Done(placed)),
+            false => {
+                let why = Error::Io("Kafka: closed before it was known where a commit is".to_owned());
+                Err(Over { why, doubt: placed })
+            }
         }
     }
 

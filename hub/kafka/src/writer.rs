@@ -150,9 +150,12 @@ impl Writer {
         let end = match self.transactor.run(transaction, member) {
             Ok(end) => Ok(end),
             Err(over) if self.shared.stopped() => Err(over.why),
-            Err(over) => revive(&self.shared, transaction, &over).map(|(transactor, there)| {
+            Err(over) => revive(&self.shared, transaction, &over).and_then(|(transactor, there)| {
                 self.transactor = transactor;
-                if there { End::Done(over.doubt) } else { End::Again }
+                match there {
+                    true => self.transactor.settle(transaction, over.doubt).map_err(|over| over.why),
+                    false => Ok(End::Again),
+                }
             }),
         };
         end.inspect_err(|error| {

@@ -40,12 +40,12 @@ const ENDS: usize = 3;
 fn faults() -> Vec<Box<dyn Fault>> {
     vec![
         Box::new(HubsKilled(&[0])),
-        Box::new(BrokerKilled(Part::CoordinatesTheGroup, 0)),
+        Box::new(BrokerKilled(Part::CoordinatesTheGroup.into())),
         Box::new(HubsKilled(&[1, 2])),
         Box::new(HubsKilled(&[0, 1])),
         Box::new(HubFrozen(1)),
         Box::new(HubsKilled(&[2, 0])),
-        Box::new(Cut(Part::CoordinatesTheGroup, 0)),
+        Box::new(Cut(Part::CoordinatesTheGroup.into())),
         Box::new(HubsKilled(&[1, 2])),
     ]
 }
@@ -53,11 +53,11 @@ fn faults() -> Vec<Box<dyn Fault>> {
 /// What a long campaign has besides.
 fn more_faults(small_disk: bool) -> Vec<Box<dyn Fault>> {
     let mut more: Vec<Box<dyn Fault>> = vec![
-        Box::new(BrokerKilled(Part::Leads("inbox", 0), 0)),
+        Box::new(BrokerKilled(Part::Leads("inbox", 0).into())),
         Box::new(HubsKilled(&[0])),
-        Box::new(BrokerKilled(Part::CoordinatesTransactions(1), 0)),
+        Box::new(BrokerKilled(Part::CoordinatesTransactions(1).into())),
         Box::new(Rebalance(1)),
-        Box::new(BrokerFrozen(Part::Leads("outbox", 1), 0)),
+        Box::new(BrokerFrozen(Part::Leads("outbox", 1).into())),
         Box::new(HubsKilled(&[2])),
     ];
     match small_disk {

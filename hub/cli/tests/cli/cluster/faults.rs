@@ -91,48 +91,67 @@ impl Part {
     }
 }
 
+/// A broker that a fault is about; found when it strikes.
+pub(crate) struct Target {
+    part: Part,
+    node: usize,
+}
+
+impl From<Part> for Target {
+    fn from(part: Part) -> Self {
+        Self { part, node: 0 }
+    }
+}
+
+impl Target {
+    fn find(&mut self, scene: &Scene<'_>) -> usize {
+        self.node = self.part.node(scene);
+        self.node
+    }
+}
+
 /// SIGKILL of a broker.
-pub(crate) struct BrokerKilled(pub(crate) Part, pub(crate) usize);
+pub(crate) struct BrokerKilled(pub(crate) Target);
 
 #[async_trait(?Send)]
 impl Fault for BrokerKilled {
     fn what(&self) -> String {
-        format!("broker killed: {}", self.0.name())
+        format!("broker killed: {}", self.0.part.name())
     }
     fn takes_a_broker(&self) -> bool {
         true
     }
     async fn strike(&mut self, scene: &mut Scene<'_>) -> Instant {
-        self.1 = self.0.node(scene);
-        scene.brokers.tell("kill", self.1);
+        let node = self.0.find(scene);
+        scene.brokers.tell("kill", node);
         Instant::now()
     }
     async fn mend(&mut self, scene: &mut Scene<'_>) {
-        scene.brokers.tell("restart", self.1);
+        scene.brokers.tell("restart", self.0.node);
     }
 }
 
 /// A broker that stands still for longer than everything waits for it.
-pub(crate) struct BrokerFrozen(pub(crate) Part, pub(crate) usize);
+pub(crate) struct BrokerFrozen(pub(crate) Target);
 
 #[async_trait(?Send)]
 impl Fault for BrokerFrozen {
     fn what(&self) -> String {
-        format!("broker frozen for {} s: {}", LONG.as_secs(), self.0.name())
+        format!("broker frozen for {} s: {}", LONG.as_secs(), self.0.part.name())
     }
     fn takes_a_broker(&self) -> bool {
         true
     }
     async fn strike(&mut self, scene: &mut Scene<'_>) -> Instant {
-        self.1 = self.0.node(scene);
-        scene.brokers.tell("pause", self.1);
+        let node = self.0.find(scene);
+        scene.brokers.tell("pause", node);
         Instant::now()
     }
     fn lasts(&self) -> Duration {
         LONG
     }
     async fn mend(&mut self, scene: &mut Scene<'_>) {
-        scene.brokers.tell("resume", self.1);
+        scene.brokers.tell("resume", self.0.node);
     }
 }
 
@@ -227,12 +246,12 @@ impl Fault for DiskFull {
 }
 
 /// Nothing passes between one hub and one broker.
-pub(crate) struct Cut(pub(crate) Part, pub(crate) usize);
+pub(crate) struct Cut(pub(crate) Target);
 
 #[async_trait(?Send)]
 impl Fault for Cut {
     fn what(&self) -> String {
-        format!("hub {WIRED} cut off for {} s from {}", LONG.as_secs(), self.0.name())
+        format!("hub {WIRED} cut off for {} s from {}", LONG.as_secs(), self.0.part.name())
     }
     fn spares(&self) -> usize {
         next(WIRED)
@@ -241,8 +260,8 @@ impl Fault for Cut {
         true
     }
     async fn strike(&mut self, scene: &mut Scene<'_>) -> Instant {
-        self.1 = self.0.node(scene);
-        scene.wires[self.1 - 1].cut(true);
+        let node = self.0.find(scene);
+        scene.wires[node - 1].cut(true);
         scene.hubs[WIRED].apart = true;
         Instant::now()
     }
@@ -250,7 +269,7 @@ impl Fault for Cut {
         LONG
     }
     async fn mend(&mut self, scene: &mut Scene<'_>) {
-        scene.wires[self.1 - 1].cut(false);
+        scene.wires[self.0.node - 1].cut(false);
         scene.hubs[WIRED].apart = false;
     }
 }
