@@ -11,8 +11,9 @@
 //!   (`wire`); `index` finds where in Kafka's numbering an offset lies.
 //! - **Memory** holds keyed state, where each log ends and its newest records (`partition`); `reader` gets what is older
 //!   from the brokers and checks every link (`links`).
-//! - **A result is always known** before anything else is done: `transact` asks until it has an answer, and where the cluster,
-//!   or the library (`positions`), gives none any more, `revive` makes a new producer and looks into the log.
+//! - **A result is always known**, and marked in the logs (`settled`), before anything else is done: `transact` asks until it
+//!   has an answer, and where the cluster, or the library (`positions`), gives none any more, `revive` makes a new producer and
+//!   looks into the log.
 //! - **Fencing.** Who opens takes the `transactional.id`, and the process that had it before cannot commit any more. That
 //!   does not prove that it sends no more: see `epochs`. `fence` ends what dead hubs have left open.
 //! - `follow` hears of the lives of other hubs, of `facts` that all know, and of what hubs tell each other.

@@ -13,8 +13,10 @@ use rdkafka::metadata::{Metadata, MetadataPartition};
 pub(crate) const NODES: usize = 3;
 /// Seconds after which the cluster ends by itself, should this process not be there to end it.
 const STAYS: &str = "7200";
-/// Three nodes share two cores with the hubs: a controller that is slow for a moment is not to be taken for dead.
-const SETTINGS: &str = "controller.quorum.fetch.timeout.ms=5000\ncontroller.quorum.request.timeout.ms=5000\n";
+/// Three nodes share two cores with the hubs: a controller that is slow for a moment is not to be taken for dead. Who leads
+/// what changes by faults alone: a fault is about a node because of what that leads.
+const SETTINGS: &str = "controller.quorum.fetch.timeout.ms=5000\ncontroller.quorum.request.timeout.ms=5000\n\
+    auto.leader.rebalance.enable=false\n";
 /// Room on the disk of the last node, and what each write of the filler takes of it.
 const DISK: &str = "size=256m";
 const CHUNK: usize = 1 << 20;
