@@ -36,13 +36,13 @@ const ROUNDS_LONG: usize = 20;
 /// How often a hub may end by itself in one round. It may where it cannot know; its supervisor starts it again.
 const ENDS: usize = 3;
 
-/// Ten kills, a frozen hub and a cut. Hubs die while the broker that died before them is coming back; it led partitions, too.
+/// Ten kills (a hub that is to freeze is killed first), a frozen hub and a cut. Hubs die while the broker that died before
+/// them, which led partitions, too, is coming back.
 fn faults() -> Vec<Box<dyn Fault>> {
     vec![
-        Box::new(HubsKilled(&[0])),
+        Box::new(HubsKilled(&[0, 1])),
         Box::new(BrokerKilled(Part::CoordinatesTheGroup.into())),
         Box::new(HubsKilled(&[1, 2])),
-        Box::new(HubsKilled(&[0, 1])),
         Box::new(HubFrozen(1)),
         Box::new(HubsKilled(&[2, 0])),
         Box::new(Cut(Part::CoordinatesTheGroup.into())),
