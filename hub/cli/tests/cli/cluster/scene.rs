@@ -17,7 +17,7 @@ pub(crate) const HUBS: usize = 3;
 pub(crate) const SLOTS: u64 = 6;
 /// Of this hub every connection to a broker passes a wire that can be cut.
 pub(crate) const WIRED: usize = 2;
-/// Longer than the cluster takes to miss a broker (9 s), so that a hub need not begin anew with each broker that dies.
+/// The default. Shorter than the cluster takes to miss a broker (9 s): each broker that dies costs the hubs what is open.
 const TRANSACTION: &str = "5s";
 /// Within which everything works again after any fault; the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);
