@@ -25,6 +25,10 @@ pub(crate) use reach::reach;
 /// The largest record on the wire: content, key and headers.
 pub(crate) const MESSAGE_BYTES_MAX: usize = RECORD_BYTES_MAX + (1 << 17);
 
+/// What a reader asks a broker for at a time, as it is stored: compressed. The library unpacks all of it at once, to twenty
+/// times as much. (A batch that is larger comes whole, and alone.)
+const FETCH_BYTES: usize = 128 << 10;
+
 /// How long one request may hold up our own thread before we look at it again.
 pub(crate) const STEP: Duration = Duration::from_secs(5);
 
@@ -170,7 +174,7 @@ pub(crate) fn consumer(settings: &KafkaSettings, isolation: &str, eof: bool) -> 
         .set("enable.partition.eof", eof.to_string())
         // who waits for the end of a partition hears of it when an empty fetch returns
         .set("fetch.wait.max.ms", if eof { "10" } else { "100" })
-        .set("fetch.message.max.bytes", (2 * MESSAGE_BYTES_MAX).to_string())
+        .set("fetch.message.max.bytes", FETCH_BYTES.to_string())
         .set("queued.max.messages.kbytes", "4096")
         .set("session.timeout.ms", settings.timeouts.session.0.as_millis().to_string());
     let context = Logged::new(&settings.security);

@@ -1,5 +1,9 @@
 //! The loop that every partition runs: read, compute, commit, carry out.
 
+mod ahead;
+
+use std::time::Duration;
+
 use async_trait::async_trait;
 use hub_backbone::{Offset, Place, Stored};
 use hub_failpoint::{Point, at as failpoint};
@@ -10,10 +14,11 @@ use crate::batch::{Batch, Written};
 use crate::hub::Shared;
 use crate::tenure::Tenure;
 use crate::timers::Timers;
+use ahead::Ahead;
 
-/// Records that one commit takes from its partition.
-const RECORDS_MAX: usize = 64;
-const BYTES_MAX: usize = 1 << 20;
+/// How long one commit goes on taking records: what it costs is shared by as many as that, and its neighbours do not wait
+/// for long.
+const TAKES: Duration = Duration::from_millis(50);
 /// Timers and signals that one commit takes.
 const EVENTS_MAX: usize = 128;
 
@@ -78,7 +83,7 @@ async fn work<W: Worker>(
     mut signals: mpsc::Receiver<W::Signal>,
 ) -> Result<(), Error> {
     let place = worker.place();
-    let mut position = shared.backbone.position(place).await?;
+    let mut ahead = Ahead::new(place, shared.backbone.position(place).await?);
     let mut batch = Batch::of(shared.claims(), tenure);
     worker.restore(&mut batch).await?;
     settle(&mut worker, batch, [Point::RestoreCommit, Point::RestoreCommitted]).await?;
@@ -90,11 +95,11 @@ async fn work<W: Worker>(
         let mut batch = Batch::of(shared.claims(), tenure);
         let mut worked = take_events(&mut worker, shared, &mut batch, &mut signals).await?;
         if !stopping && worker.has_room() {
-            worked |= take_records(&mut worker, shared, &mut batch, &mut position).await?;
+            worked |= take_records(&mut worker, shared, &mut batch, &mut ahead).await?;
         }
         if worked {
             settle(&mut worker, batch, W::FAILPOINTS).await?;
-        } else if let Some(signal) = rest(&mut worker, shared, &mut signals, (position, stopping)).await? {
+        } else if let Some(signal) = rest(&mut worker, shared, &mut signals, (ahead.position(), stopping)).await? {
             let mut batch = Batch::of(shared.claims(), tenure);
             worker.signal(&mut batch, signal).await?;
             settle(&mut worker, batch, W::FAILPOINTS).await?;
@@ -134,18 +139,22 @@ async fn take_records<W: Worker>(
     worker: &mut W,
     shared: &Shared,
     batch: &mut Batch<'_>,
-    position: &mut Offset,
+    ahead: &mut Ahead,
 ) -> Result<bool, Error> {
-    let place = worker.place();
-    let records = shared.backbone.read(place, *position, RECORDS_MAX, BYTES_MAX).await?;
-    let Some(last) = records.last().map(|record| record.offset) else { return Ok(false) };
-    for record in records {
+    let (place, begun, before) = (worker.place(), shared.clock.now(), ahead.position());
+    ahead.fill(shared.backbone.as_ref()).await?;
+    while let Some(record) = ahead.next() {
         let what = format!("{place} offset {}", record.offset);
         take_record(worker, shared, batch, record).await.map_err(|error| error.met_by(&what))?;
+        if !worker.has_room() || shared.clock.now().duration_since(begun).unsigned_abs() >= TAKES {
+            break;
+        }
     }
-    *position = last + 1;
-    batch.done(place, *position);
-    Ok(true)
+    let worked = ahead.position() != before;
+    if worked {
+        batch.done(place, ahead.position());
+    }
+    Ok(worked)
 }
 
 async fn take_record<W: Worker>(
