@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use super::load::BYTES;
 use super::store::Store;
 
-/// Records of one commit, at most: as many as a worker of the hub takes.
-const BATCH: usize = 64;
+/// Records of one commit, at most: as many as a worker of the hub reads.
+const BATCH: usize = 512;
 const BATCH_BYTES: usize = 1 << 20;
 
 /// Records a second that go through the log exactly once; each partition has one commit under way.
