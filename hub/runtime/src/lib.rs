@@ -48,3 +48,4 @@ pub use recovery::{LaneReport, LaneWord, MessageReport, Recovery, RecoveryReport
 pub use retain::{History, Retained, RetentionSettings, blobs_of};
 pub use seen::Seen;
 pub use versions::Versions;
+pub use worker::{READ_BYTES_MAX, READ_RECORDS_MAX};

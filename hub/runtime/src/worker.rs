@@ -15,6 +15,7 @@ use crate::hub::Shared;
 use crate::tenure::Tenure;
 use crate::timers::Timers;
 use ahead::Ahead;
+pub use ahead::{READ_BYTES_MAX, READ_RECORDS_MAX};
 
 /// How long one commit goes on taking records: what it costs is shared by as many as that, and its neighbours do not wait
 /// for long.
@@ -141,8 +142,10 @@ async fn take_records<W: Worker>(
     batch: &mut Batch<'_>,
     ahead: &mut Ahead,
 ) -> Result<bool, Error> {
-    let (place, begun, before) = (worker.place(), shared.clock.now(), ahead.position());
-    ahead.fill(shared.backbone.as_ref()).await?;
+    let (place, begun) = (worker.place(), shared.clock.now());
+    if !ahead.fill(shared.backbone.as_ref()).await? {
+        return Ok(false);
+    }
     while let Some(record) = ahead.next() {
         let what = format!("{place} offset {}", record.offset);
         take_record(worker, shared, batch, record).await.map_err(|error| error.met_by(&what))?;
@@ -150,11 +153,8 @@ async fn take_records<W: Worker>(
             break;
         }
     }
-    let worked = ahead.position() != before;
-    if worked {
-        batch.done(place, ahead.position());
-    }
-    Ok(worked)
+    batch.done(place, ahead.position());
+    Ok(true)
 }
 
 async fn take_record<W: Worker>(

@@ -1,3 +1,7 @@
+mod first;
+mod job;
+mod retry;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -6,85 +10,26 @@ use std::time::{Duration, Instant};
 
 use hub_failpoint::{Point, at as failpoint};
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
 use super::alarm::AlarmKind;
 use super::epochs;
 use super::group::{Group, Trouble};
 use super::mark::Mark;
-use super::places::{Head, row_id};
-use super::records::chain_at;
+use super::places::Head;
 use super::schema::{count_transactions, page_bytes};
-use super::shared::{Room, Shared, closed};
+use super::shared::{Shared, closed};
 use super::view::{View, ViewError};
-use crate::chain::Chain;
-use crate::{Commit, Error, Offset, Place};
+use crate::{Error, Offset, Place};
+pub(super) use job::{BeginJob, CommitJob, Job, Task, TaskJob, TrimJob};
+use retry::Retry;
 
 /// Commits in one transaction, at most.
 const GROUP_COMMITS_MAX: usize = 256;
 /// Bytes in one transaction, about; one larger commit goes alone.
 const GROUP_BYTES_MAX: usize = 8 << 20;
-/// Records that one transaction removes, at most: commits go in between.
-const TRIM_RECORDS_MAX: u64 = 1_000;
 /// SQLite's own limit of pages in a file.
 const PAGES_MAX: u64 = 0xffff_fffe;
-
-type Ack<T> = oneshot::Sender<Result<T, Error>>;
-
-/// Work in a transaction of its own. It may be called again after a rollback.
-pub(super) type Task = Box<dyn FnMut(&Connection) -> Result<(), ViewError> + Send>;
-
-/// What callers ask of the writer.
-pub(super) enum Job {
-    Commit(CommitJob),
-    Trim(TrimJob),
-    Task(TaskJob),
-    Begin(BeginJob),
-}
-
-pub(super) struct CommitJob {
-    pub(super) commit: Commit,
-    pub(super) bytes: usize,
-    pub(super) ack: Ack<Vec<Offset>>,
-    pub(super) _room: Room,
-}
-
-/// Removes some records; the answer says whether there are more.
-pub(super) struct TrimJob {
-    pub(super) place: Place,
-    pub(super) before: Offset,
-    pub(super) ack: Ack<bool>,
-    pub(super) _room: Room,
-}
-
-pub(super) struct TaskJob {
-    pub(super) run: Task,
-    pub(super) ack: Ack<()>,
-    pub(super) _room: Room,
-}
-
-/// Lets an empty log begin behind records of another store.
-pub(super) struct BeginJob {
-    pub(super) place: Place,
-    pub(super) first: Offset,
-    pub(super) before: Chain,
-    pub(super) ack: Ack<()>,
-    pub(super) _room: Room,
-}
-
-impl Job {
-    /// Tells the caller that it was not done, or that nobody knows.
-    fn refuse(self, error: Error) {
-        // a caller who gave up does not listen
-        let _gone = match self {
-            Self::Commit(job) => job.ack.send(Err(error)).is_err(),
-            Self::Trim(job) => job.ack.send(Err(error)).is_err(),
-            Self::Task(job) => job.ack.send(Err(error)).is_err(),
-            Self::Begin(job) => job.ack.send(Err(error)).is_err(),
-        };
-    }
-}
 
 /// The thread that owns the write connection.
 pub(super) struct Writer {
@@ -103,24 +48,6 @@ pub(super) struct Writer {
     bytes_max: Option<u64>,
 }
 
-/// When to try again after the disk was full.
-struct Retry {
-    first: Duration,
-    max: Duration,
-    next: Duration,
-    at: Option<Instant>,
-}
-
-impl Retry {
-    fn later(&mut self) {
-        self.at = Some(Instant::now() + self.next);
-        self.next = (self.next * 2).min(self.max);
-    }
-    fn over(&mut self) {
-        (self.at, self.next) = (None, self.first);
-    }
-}
-
 /// Whether the queue still has callers.
 #[derive(PartialEq, Eq)]
 enum Queue {
@@ -137,8 +64,7 @@ impl Writer {
         (transactions, mark): (u64, Mark),
         (first, max): (Duration, Duration),
     ) -> Self {
-        let retry = Retry { first, max: max.max(first), next: first, at: None };
-        let waiting = VecDeque::new();
+        let (waiting, retry) = (VecDeque::new(), Retry::new(first, max));
         Self { conn, shared, view: None, heads, epoch_id, transactions, mark, waiting, retry, bytes_max: None }
     }
 
@@ -328,53 +254,6 @@ impl Writer {
         }
         self.end_transaction(None)?;
         if let Some(Job::Task(job)) = self.waiting.pop_front() {
-            let _gone = job.ack.send(Ok(())).is_err();
-        }
-        Ok(())
-    }
-
-    fn trim(&mut self) -> Result<(), Trouble> {
-        let Some(Job::Trim(TrimJob { place, before, .. })) = self.waiting.front() else { return Ok(()) };
-        let (place, before) = (*place, *before);
-        let slot = self.shared.places.slot(place).map_err(Trouble::Own)?;
-        let target = before.min(self.heads[slot].next);
-        let first = target.min(self.heads[slot].first + TRIM_RECORDS_MAX);
-        if first > self.heads[slot].first {
-            self.trim_to(place, slot, first)?;
-        }
-        if let Some(Job::Trim(job)) = self.waiting.pop_front() {
-            let _gone = job.ack.send(Ok(first < target)).is_err();
-        }
-        Ok(())
-    }
-
-    fn trim_to(&mut self, place: Place, slot: usize, first: Offset) -> Result<(), Trouble> {
-        let id = self.shared.places.id_at(slot);
-        self.begin()?;
-        let first_chain = chain_at(&self.conn, place, id, first - 1).map_err(Trouble::Own)?;
-        let (from, to) = (row_id(id, self.heads[slot].first), row_id(id, first));
-        self.conn.execute("DELETE FROM records WHERE id >= ?1 AND id < ?2", [from, to])?;
-        let head = Head { first, first_chain, ..self.heads[slot].clone() };
-        self.shared.places.write(&self.conn, slot, &head)?;
-        self.end_transaction(None)?;
-        self.heads[slot] = head;
-        Ok(())
-    }
-
-    fn begin_log(&mut self) -> Result<(), Trouble> {
-        let Some(Job::Begin(BeginJob { place, first, before, .. })) = self.waiting.front() else { return Ok(()) };
-        let (place, first, before) = (*place, *first, *before);
-        let slot = self.shared.places.slot(place).map_err(Trouble::Own)?;
-        if self.heads[slot].next != 0 {
-            return Err(Trouble::Own(Error::Io(format!("{place} has begun already: name an empty store"))));
-        }
-        self.begin()?;
-        let head = Head { next: first, chain: before, first, first_chain: before, ..self.heads[slot].clone() };
-        self.shared.places.write(&self.conn, slot, &head)?;
-        self.end_transaction(None)?;
-        self.heads[slot] = head;
-        self.shared.publish(&self.heads, 0, 0);
-        if let Some(Job::Begin(job)) = self.waiting.pop_front() {
             let _gone = job.ack.send(Ok(())).is_err();
         }
         Ok(())

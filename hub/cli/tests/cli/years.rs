@@ -203,8 +203,9 @@ impl Life {
     async fn unread(&self) -> u64 {
         let mut unread = 0;
         for place in places().filter(|place| place.topic != Topic::JOURNAL) {
-            let end = self.store().end(place).await.expect("end");
-            unread += end - self.store().position(place).await.expect("position");
+            // in this order: the hub may append and go on in between
+            let position = self.store().position(place).await.expect("position");
+            unread += self.store().end(place).await.expect("end") - position;
         }
         unread
     }

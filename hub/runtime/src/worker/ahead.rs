@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use hub_backbone::{Backbone, Error, Offset, Place, Stored};
 
-/// What one reading brings at most. What stays over is worked on by the next commits: nothing is read twice.
-const RECORDS_MAX: usize = 512;
-const BYTES_MAX: usize = 1 << 20;
+/// Records that a worker reads at once. What stays over is worked on by the next commits: nothing is read twice.
+pub const READ_RECORDS_MAX: usize = 512;
+/// Their bytes, unless a single one has more.
+pub const READ_BYTES_MAX: usize = 1 << 20;
 
 /// A partition, from where its worker stands.
 pub(super) struct Ahead {
@@ -25,12 +26,13 @@ impl Ahead {
         self.position
     }
 
-    /// Reads on, if everything was taken.
-    pub(super) async fn fill(&mut self, backbone: &dyn Backbone) -> Result<(), Error> {
+    /// Reads on, if everything was taken. Says whether there is a record.
+    pub(super) async fn fill(&mut self, backbone: &dyn Backbone) -> Result<bool, Error> {
         if self.records.is_empty() {
-            self.records = backbone.read(self.place, self.position, RECORDS_MAX, BYTES_MAX).await?.into();
+            let page = backbone.read(self.place, self.position, READ_RECORDS_MAX, READ_BYTES_MAX);
+            self.records = page.await?.into();
         }
-        Ok(())
+        Ok(!self.records.is_empty())
     }
 
     /// Takes the next one.
@@ -53,13 +55,9 @@ mod tests {
         (0..1_200).for_each(|number: u32| commit.append(place, number.to_string(), "x"));
         let _offsets = memory.commit(commit).await.expect("in memory");
         let (mut ahead, mut taken) = (Ahead::new(place, 100), Vec::new());
-        loop {
-            ahead.fill(&memory).await.expect("in memory");
+        while ahead.fill(&memory).await.expect("in memory") {
             // as a commit does that has no time for all of them
             let some: Vec<_> = std::iter::from_fn(|| ahead.next()).take(300).map(|record| record.offset).collect();
-            if some.is_empty() {
-                break;
-            }
             assert_eq!(Some(ahead.position()), some.last().map(|last| last + 1));
             taken.extend(some);
         }

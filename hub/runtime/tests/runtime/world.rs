@@ -398,9 +398,11 @@ impl World {
         for topic in [Topic::INBOX, Topic::OUTBOX, Topic::WAITS, Topic::CASES] {
             for partition in 0..backbone.partitions() {
                 let place = Place::new(topic, partition);
+                // in this order: a hub may append and go on in between
+                let position = backbone.position(place).await.expect("a position");
                 let end = backbone.end(place).await.expect("an end");
                 all += end;
-                rest += end - backbone.position(place).await.expect("a position");
+                rest += end - position;
             }
         }
         (all, rest)

@@ -1,18 +1,16 @@
-//! The log alone: records are read, another is written for each, and the position moves with them; no route, no case.
+//! The log alone: records are read, as many as a worker of the hub reads, another is written for each, and the position moves
+//! with them; no route, no case.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use hub_backbone::{Backbone, Commit, Offset, Place, Topic};
 use hub_kafka::Kafka;
+use hub_runtime::{READ_BYTES_MAX, READ_RECORDS_MAX};
 use tokio::task::JoinSet;
 
 use super::load::BYTES;
 use super::store::Store;
-
-/// Records of one commit, at most: as many as a worker of the hub reads.
-const BATCH: usize = 512;
-const BATCH_BYTES: usize = 1 << 20;
 
 /// Records a second that go through the log exactly once; each partition has one commit under way.
 ///
@@ -60,7 +58,7 @@ async fn through(kafka: &Kafka, partition: u16) -> anyhow::Result<i64> {
     let (from, to) = (Place::new(Topic::INBOX, partition), Place::new(Topic::JOURNAL, partition));
     let (mut position, mut count): (Offset, i64) = (0, 0);
     loop {
-        let records = kafka.read(from, position, BATCH, BATCH_BYTES).await?;
+        let records = kafka.read(from, position, READ_RECORDS_MAX, READ_BYTES_MAX).await?;
         let Some(last) = records.last().map(|record| record.offset) else { return Ok(count) };
         position = last + 1;
         let mut commit = Commit::new();
