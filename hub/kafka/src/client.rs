@@ -113,7 +113,8 @@ pub(crate) fn producer(settings: &KafkaSettings, id: &str) -> Result<BaseProduce
         .set("transaction.timeout.ms", transaction.to_string())
         // the library wants a tenth of a second between the two
         .set("socket.timeout.ms", silence(settings).min(transaction - 100).to_string())
-        .set("compression.type", "zstd")
+        // zstd packs a quarter smaller, and costs the hub an eighth more of its CPU
+        .set("compression.type", "lz4")
         .set("linger.ms", "0")
         // the cluster refuses the next transaction while it marks the end of the last one: ask again soon
         .set("retry.backoff.ms", "5")
