@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hub_backbone::{Place, Topic};
+use hub_backbone::Topic;
 use hub_core::journal::{Decision, Event, Task, What};
 use hub_core::{Clock, MessageId, Value, Verdict};
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::outside::{Act, Does, Feed};
-use super::world::{World, word};
+use super::world::{PATIENCE, World, word};
 
 const ORDERS: &str = r#"
 route: ordini
@@ -55,25 +55,22 @@ async fn pass(world: &World, step: Duration, what: &str, mut holds: impl FnMut()
 async fn between_attempts(world: &World) {
     let began = std::time::Instant::now();
     while !heads_rest(world).await {
-        assert!(began.elapsed() < Duration::from_secs(60), "attempts do not come to an end");
+        assert!(began.elapsed() < PATIENCE, "attempts do not come to an end");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
 /// Whether each lane's first message has been tried, and is to be tried again later.
 async fn heads_rest(world: &World) -> bool {
-    let (backbone, now, mut rest) = (world.backbone(), world.clock.now(), 0);
-    for partition in 0..backbone.partitions() {
-        let place = Place::new(Topic::OUTBOX, partition);
-        for (_, record) in backbone.scan(place, "life", None, 10_000).await.expect("a scan") {
-            let record: Value = serde_json::from_slice(&record).expect("a record");
-            let life = &record["r"]["life"];
-            let again = life["state"]["ready"]["not_before"].as_str().map(|at| at.parse().expect("an instant"));
-            match life["attempts"].as_u64().expect("a count") {
-                0 => {}
-                _ if again.is_some_and(|at: Timestamp| at > now) => rest += 1,
-                _ => return false,
-            }
+    let (now, mut rest) = (world.clock.now(), 0);
+    for (_, record) in world.rows(Topic::OUTBOX, "life").await {
+        let record: Value = serde_json::from_slice(&record).expect("a record");
+        let life = &record["r"]["life"];
+        let again = life["state"]["ready"]["not_before"].as_str().map(|at| at.parse().expect("an instant"));
+        match life["attempts"].as_u64().expect("a count") {
+            0 => {}
+            _ if again.is_some_and(|at: Timestamp| at > now) => rest += 1,
+            _ => return false,
         }
     }
     rest == LANES

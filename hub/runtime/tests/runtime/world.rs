@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use hub_backbone::{Backbone, Blobs, Embedded, EmbeddedSettings, Fault, Memory, MemoryBlobs, Place, Topic};
 use hub_core::journal::{Decision, Event, Parked, ParkedKind, Task, What};
 use hub_core::{Clock, Entities, MessageId, Value, Verdict};
@@ -410,13 +411,17 @@ impl World {
 
     /// All keys of a space of keyed state.
     pub(crate) async fn keys(&self, topic: Topic, space: &str) -> Vec<String> {
+        self.rows(topic, space).await.into_iter().map(|(key, _)| key).collect()
+    }
+
+    /// The same with what they hold.
+    pub(crate) async fn rows(&self, topic: Topic, space: &str) -> Vec<(String, Bytes)> {
         let backbone = self.backbone();
-        let mut keys = Vec::new();
+        let mut rows = Vec::new();
         for partition in 0..backbone.partitions() {
-            let rows = backbone.scan(Place::new(topic, partition), space, None, 10_000).await.expect("a scan");
-            keys.extend(rows.into_iter().map(|(key, _)| key));
+            rows.extend(backbone.scan(Place::new(topic, partition), space, None, 10_000).await.expect("a scan"));
         }
-        keys
+        rows
     }
 
     // -- people -----------------------------------------------------------------------------------------------------------
